@@ -1,0 +1,125 @@
+/**
+ * Every error that Holdfast throws: one base class, one table of codes. A code is stable across
+ * releases; messages are not. Messages never hold a value, a secret or a full key.
+ */
+const BRAND = Symbol.for('holdfast.error')
+
+/** Codes and what each means; `docs/` prints this table and a test holds the two together. */
+export const ERROR_CODES = {
+  INVALID_KEY: 'A key or tag is not a usable name.',
+  INVALID_OPTION: 'An option has a value of the wrong type or out of range.',
+  INVALID_VALUE: 'A value cannot be stored as it is.',
+  CONFIG: 'The configuration cannot work as given.',
+  CLOSED: 'The instance was closed.',
+  REDIS_UNAVAILABLE: 'No proven connection to Redis at the moment; the call was not sent.',
+  REDIS_TIMEOUT: 'Redis did not answer within the deadline; the call may still take effect.',
+  REDIS_REPLY: 'Redis answered with an error.',
+  NOT_ACKNOWLEDGED: 'An invalidation was not acknowledged; it is journalled and will be replayed.',
+  LOAD_FAILED: 'The loader failed with something that is not an Error.',
+  LOAD_TIMEOUT: 'The loader did not settle within the hard timeout.',
+  LOAD_SKIPPED: 'The bulkhead for loads is full.',
+} as const
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+export class HoldfastError extends Error {
+  readonly code: ErrorCode
+  /** How to mend it, one sentence. Also part of `message`. */
+  readonly mend: string
+
+  constructor(code: ErrorCode, what: string, mend: string, options?: ErrorOptions) {
+    super(`${what}; ${mend} [${code}]`, options)
+    this.name = new.target.name
+    this.code = code
+    this.mend = mend
+    Object.defineProperty(this, BRAND, { value: true })
+  }
+
+  /** Holds across two copies of the package in one process. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== HoldfastError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+}
+
+export class InvalidKey extends HoldfastError {
+  constructor(what: string, mend: string) {
+    super('INVALID_KEY', what, mend)
+  }
+}
+
+export class InvalidOption extends HoldfastError {
+  constructor(what: string, mend: string) {
+    super('INVALID_OPTION', what, mend)
+  }
+}
+
+export class InvalidValue extends HoldfastError {
+  constructor(what: string, mend: string, options?: ErrorOptions) {
+    super('INVALID_VALUE', what, mend, options)
+  }
+}
+
+export class ConfigError extends HoldfastError {
+  constructor(what: string, mend: string, options?: ErrorOptions) {
+    super('CONFIG', what, mend, options)
+  }
+}
+
+export class Closed extends HoldfastError {
+  constructor(what = 'this Holdfast instance is closed') {
+    super('CLOSED', what, 'create a new instance, or close it only at shutdown')
+  }
+}
+
+/** Nothing was sent: safe to retry or to fall back. */
+export class RedisUnavailable extends HoldfastError {
+  constructor(what: string, options?: ErrorOptions) {
+    super('REDIS_UNAVAILABLE', what, 'see health() for the cause; calls resume by themselves', options)
+  }
+}
+
+/** Sent, unanswered: the outcome is unknown. */
+export class RedisTimeout extends HoldfastError {
+  constructor(what: string, options?: ErrorOptions) {
+    super('REDIS_TIMEOUT', what, 'check the server and the network, or raise the deadline', options)
+  }
+}
+
+/** The server refused. `prefix` is the first word of its answer: NOSCRIPT, OOM, READONLY, MOVED … */
+export class RedisReplyError extends HoldfastError {
+  readonly prefix: string
+  constructor(message: string, options?: ErrorOptions) {
+    super('REDIS_REPLY', `Redis answered: ${message}`, 'look the word up in the Redis documentation', options)
+    this.prefix = /^[A-Z]+/.exec(message)?.[0] ?? ''
+  }
+}
+
+export class NotAcknowledged extends HoldfastError {
+  constructor(what: string, options?: ErrorOptions) {
+    super(
+      'NOT_ACKNOWLEDGED',
+      what,
+      'it stays in the journal and this process bypasses Redis for these names until it is replayed',
+      options,
+    )
+  }
+}
+
+export class LoadFailed extends HoldfastError {
+  constructor(what: string, options?: ErrorOptions) {
+    super('LOAD_FAILED', what, 'reject with an Error, so that callers see the cause', options)
+  }
+}
+
+export class LoadTimeout extends HoldfastError {
+  constructor(what: string, options?: ErrorOptions) {
+    super('LOAD_TIMEOUT', what, 'make the loader faster, heed ctx.signal, or raise timeout.hard', options)
+  }
+}
+
+export class LoadSkipped extends HoldfastError {
+  constructor(what: string) {
+    super('LOAD_SKIPPED', what, 'raise maxConcurrentLoads, or shed load earlier')
+  }
+}
