@@ -18,6 +18,15 @@ export const ERROR_CODES = {
   LOAD_FAILED: 'The loader failed with something that is not an Error.',
   LOAD_TIMEOUT: 'The loader did not settle within the hard timeout.',
   LOAD_SKIPPED: 'The bulkhead for loads is full.',
+  LOCK_UNAVAILABLE: 'The lock could not be asked for; nobody was let in.',
+  LOCK_TIMEOUT: 'Somebody else holds the lock and the time to wait is over.',
+  LOCK_LOST: 'The lock ended before its holder gave it back.',
+  ONCE_UNAVAILABLE: 'The record of the run could not be read or written.',
+  ONCE_RUNNING: 'Another run under this key has not ended.',
+  ONCE_MISMATCH: 'The key was used before with another payload.',
+  ONCE_INDETERMINATE: 'A run under this key died; whether it took effect is unknown.',
+  ONCE_FAILED: 'The run under this key failed for good.',
+  ONCE_SUPERSEDED: 'Another run took over this key; what this one did was not recorded.',
 } as const
 
 export type ErrorCode = keyof typeof ERROR_CODES
