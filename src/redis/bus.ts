@@ -1,0 +1,211 @@
+import type { Timer } from '../base/clock.ts'
+import { Closed, RedisUnavailable } from '../base/errors.ts'
+import { parseAddress } from './address.ts'
+import { Backoff } from './backoff.ts'
+import type { Identity } from './identity.ts'
+import type { Dialer } from './link.ts'
+import { openSession } from './open-session.ts'
+import type { BusHandler, NodeBus } from './port.ts'
+import type { Session } from './session.ts'
+import { unavailable } from './session.ts'
+import type { RedisSettings } from './settings.ts'
+
+export interface BusEvents {
+  open(): void
+  gap(cause: Error): void
+}
+
+interface Subscriber {
+  readonly channels: readonly string[]
+  readonly handler: BusHandler
+  /** Told `open` and not yet `gap`. */
+  isOpen: boolean
+}
+
+/**
+ * The push connection of one node. It exists only while somebody listens and the data link is
+ * ready, and only if it leads to the very server that the data link proved.
+ */
+export class Bus implements NodeBus {
+  #dialer: Dialer
+  #settings: RedisSettings
+  #events: BusEvents
+  #subscribers = new Set<Subscriber>()
+  #byChannel = new Map<string, Set<Subscriber>>()
+  /** Identity and address proved by the data link; undefined while that is down. */
+  #followed: { identity: Identity; address: string; dialAddress: boolean } | undefined
+  #session: Session | undefined
+  #attempt: AbortController | undefined
+  #retry: Timer | undefined
+  #backoff: Backoff
+  #openedAt = 0
+  #closed: Error | undefined
+
+  constructor(dialer: Dialer, settings: RedisSettings, events: BusEvents) {
+    this.#dialer = dialer
+    this.#settings = settings
+    this.#events = events
+    this.#backoff = new Backoff(settings)
+  }
+
+  get isOpen(): boolean {
+    return this.#session !== undefined
+  }
+
+  subscribe(channels: readonly string[], handler: BusHandler): () => void {
+    if (this.#closed) throw new Closed()
+    const subscriber: Subscriber = { channels: [...channels], handler, isOpen: false }
+    const fresh = subscriber.channels.filter((channel) => !this.#byChannel.has(channel))
+    this.#subscribers.add(subscriber)
+    for (const channel of subscriber.channels) {
+      const there = this.#byChannel.get(channel)
+      if (there) there.add(subscriber)
+      else this.#byChannel.set(channel, new Set([subscriber]))
+    }
+    if (this.#session) this.#join(this.#session, fresh, subscriber)
+    else this.#connect()
+    return () => this.#leave(subscriber)
+  }
+
+  ping(deadline: number): Promise<void> {
+    if (this.#session) return this.#session.ping(deadline)
+    return Promise.reject(this.#closed ?? new RedisUnavailable('the push connection is not open'))
+  }
+
+  /** The data link passed its gate: connect to the same server. */
+  follow(address: string, identity: Identity, how: 'address' | undefined): void {
+    this.#followed = { identity, address, dialAddress: how === 'address' }
+    this.#connect()
+  }
+
+  /** The data link is gone: nothing that this bus says can be trusted any more. */
+  lose(cause: Error): void {
+    this.#followed = undefined
+    this.#disconnect(cause)
+  }
+
+  close(cause: Error): void {
+    this.#closed = cause
+    this.lose(cause)
+    this.#subscribers.clear()
+    this.#byChannel.clear()
+  }
+
+  #connect(): void {
+    if (this.#session || this.#attempt || !this.#followed || this.#subscribers.size === 0) return
+    this.#retry?.cancel()
+    const attempt = new AbortController()
+    this.#attempt = attempt
+    this.#open(attempt.signal).then(
+      () => {
+        if (this.#attempt === attempt) this.#attempt = undefined
+      },
+      () => {
+        if (this.#attempt !== attempt) return
+        this.#attempt = undefined
+        this.#retryLater(0)
+      },
+    )
+  }
+
+  async #open(signal: AbortSignal): Promise<void> {
+    const followed = this.#followed
+    if (!followed) return
+    const target = followed.dialAddress ? parseAddress(followed.address) : undefined
+    let live: Session | undefined
+    const { session, identity } = await openSession(
+      this.#dialer,
+      target,
+      this.#settings,
+      { lost: (cause) => live && this.#onLost(live, cause), timeout() {}, refused() {} },
+      signal,
+    )
+    try {
+      if (identity.runId !== followed.identity.runId || identity.replid !== followed.identity.replid) {
+        throw new RedisUnavailable('the push connection reached another server than the data connection')
+      }
+      const done = new Set<string>()
+      const wanted = () => [...this.#byChannel.keys()].filter((channel) => !done.has(channel))
+      // More than one turn when channels are asked for while we subscribe.
+      for (let channels = wanted(); channels.length > 0; channels = wanted()) {
+        await session.subscribe(channels, this.#deliver, this.#settings.handshakeMs)
+        if (signal.aborted) throw signal.reason
+        for (const channel of channels) done.add(channel)
+      }
+      if (session.isLost) throw new RedisUnavailable('the push connection was lost while subscribing')
+    } catch (error) {
+      session.end(error as Error)
+      throw error
+    }
+    live = session
+    this.#session = session
+    this.#openedAt = this.#settings.clock.mono()
+    this.#events.open()
+    for (const subscriber of [...this.#subscribers]) this.#tellOpen(subscriber)
+  }
+
+  /** A late subscriber on an open bus: its own channels first, then its own `open`. */
+  #join(session: Session, fresh: readonly string[], subscriber: Subscriber): void {
+    const subscribed =
+      fresh.length > 0
+        ? session.subscribe(fresh, this.#deliver, this.#settings.handshakeMs)
+        : // An ordered round trip: SUBSCRIBE of these channels by somebody else may be under way.
+          session.ping(this.#settings.handshakeMs)
+    subscribed.then(
+      () => {
+        if (this.#session === session) this.#tellOpen(subscriber)
+      },
+      (error: Error) => session.fail(unavailable(session.link.address, error)),
+    )
+  }
+
+  #leave(subscriber: Subscriber): void {
+    if (!this.#subscribers.delete(subscriber)) return
+    const idle: string[] = []
+    for (const channel of subscriber.channels) {
+      const there = this.#byChannel.get(channel)
+      if (!there?.delete(subscriber) || there.size > 0) continue
+      this.#byChannel.delete(channel)
+      idle.push(channel)
+    }
+    if (this.#subscribers.size === 0) this.#disconnect(new Closed('nobody listens any more'))
+    else if (idle.length > 0) this.#session?.link.unsubscribe(idle).catch(() => {})
+  }
+
+  #deliver = (message: string, channel: string): void => {
+    const there = this.#byChannel.get(channel)
+    if (there) for (const subscriber of [...there]) subscriber.handler.message(message, channel)
+  }
+
+  #tellOpen(subscriber: Subscriber): void {
+    if (subscriber.isOpen || !this.#subscribers.has(subscriber)) return
+    subscriber.isOpen = true
+    subscriber.handler.open()
+  }
+
+  #onLost(session: Session, cause: Error): void {
+    if (this.#session !== session) return
+    this.#disconnect(cause)
+    this.#retryLater(this.#settings.clock.mono() - this.#openedAt)
+  }
+
+  #disconnect(cause: Error): void {
+    this.#attempt?.abort(cause)
+    this.#attempt = undefined
+    this.#retry?.cancel()
+    const session = this.#session
+    this.#session = undefined
+    session?.end(cause)
+    if (session) this.#events.gap(cause)
+    for (const subscriber of [...this.#subscribers]) {
+      if (!subscriber.isOpen) continue
+      subscriber.isOpen = false
+      subscriber.handler.gap()
+    }
+  }
+
+  #retryLater(lived: number): void {
+    if (!this.#followed || this.#subscribers.size === 0) return
+    this.#retry = this.#settings.clock.after(this.#backoff.after(lived), () => this.#connect())
+  }
+}

@@ -1,0 +1,12 @@
+import type { Dialer } from './link.ts'
+import { OneNodePort } from './one-node.ts'
+import type { RedisPort } from './port.ts'
+import { type RedisSettings, withDefaults } from './settings.ts'
+
+/**
+ * The port over any dialer: of a client library, or the simulator's. Connecting begins at once, in
+ * the background; nothing here throws because a server is down.
+ */
+export function createPort(dialer: Dialer, settings: Partial<RedisSettings> = {}): RedisPort {
+  return new OneNodePort(dialer, withDefaults(settings))
+}

@@ -1,0 +1,326 @@
+import { sleep } from '../base/clock.ts'
+import { Closed, ConfigError, RedisUnavailable } from '../base/errors.ts'
+import { Backoff } from './backoff.ts'
+import { Bus } from './bus.ts'
+import type { Identity } from './identity.ts'
+import { recheck } from './identity.ts'
+import type { Arg, Dialer, Reply, Target } from './link.ts'
+import type { Opened } from './open-session.ts'
+import { openSession } from './open-session.ts'
+import type { GateContext, NodeHealth, NodeHooks, NodeState, RedisNode, SendOptions } from './port.ts'
+import type { Script } from './script.ts'
+import { ServerClock } from './server-clock.ts'
+import type { Session } from './session.ts'
+import { unavailable } from './session.ts'
+import type { RedisSettings } from './settings.ts'
+
+/** What a node tells the topology that owns it. */
+export interface NodeOwner {
+  /** Something suggests that this is not the master any more, or that slots moved. */
+  doubt(node: SupervisedNode, cause: string): void
+  event(name: RedisEvent, node: SupervisedNode, cause?: Error): void
+}
+
+export type RedisEvent = 'ready' | 'lost' | 'refused' | 'timeout' | 'gap' | 'bus-open'
+
+/** Answers of the server that mean: this connection does not lead to a usable master. */
+const NOT_A_MASTER = new Set(['READONLY', 'MASTERDOWN', 'LOADING', 'NOAUTH'])
+const MAP_IS_OLD = new Set(['MOVED', 'CLUSTERDOWN', 'ASK'])
+
+/**
+ * One master, kept connected: dial, prove, run the gate hooks, serve, notice the loss, dial again
+ * with a fresh client. No command ever crosses from one connection to the next.
+ */
+export class SupervisedNode implements RedisNode {
+  readonly bus: Bus
+  readonly settings: RedisSettings
+  #dialer: Dialer
+  #target: Target | undefined
+  #owner: NodeOwner
+  #state: NodeState = 'connecting'
+  #since: number
+  #generation = 0
+  #incarnation = ''
+  #identity: Identity | undefined
+  #session: Session | undefined
+  #address: string
+  #lastError: Error | undefined
+  #reconnects = 0
+  #timeouts = 0
+  #serverClock = new ServerClock()
+  #hooks = new Set<NodeHooks>()
+  #waiters = new Set<{ resolve: () => void; reject: (cause: Error) => void }>()
+  #closing = new AbortController()
+
+  constructor(dialer: Dialer, target: Target | undefined, settings: RedisSettings, owner: NodeOwner) {
+    this.#dialer = dialer
+    this.#target = target
+    this.settings = settings
+    this.#owner = owner
+    this.#address = target ? `${target.host}:${target.port}` : dialer.label
+    this.#since = settings.clock.wall()
+    this.bus = new Bus(dialer, settings, {
+      open: () => owner.event('bus-open', this),
+      gap: (cause) => owner.event('gap', this, cause),
+    })
+    void this.#run()
+  }
+
+  get address(): string {
+    return this.#address
+  }
+
+  get state(): NodeState {
+    return this.#state
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  get incarnation(): string {
+    return this.#incarnation
+  }
+
+  get lastError(): Error | undefined {
+    return this.#lastError
+  }
+
+  serverNow(): number {
+    const { clock } = this.settings
+    return this.#serverClock.now(clock.mono(), clock.wall())
+  }
+
+  send(args: readonly Arg[], options: SendOptions): Promise<Reply> {
+    return this.#session ? this.#session.send(args, options) : Promise.reject(this.#refusal())
+  }
+
+  eval(script: Script, keys: readonly string[], args: readonly Arg[], options: SendOptions): Promise<Reply> {
+    return this.#session ? this.#session.eval(script, keys, args, options) : Promise.reject(this.#refusal())
+  }
+
+  attach(hooks: NodeHooks): () => void {
+    this.#hooks.add(hooks)
+    return () => this.#hooks.delete(hooks)
+  }
+
+  /** Resolves once ready; rejects at once with ConfigError when trying again cannot help. */
+  whenReady(): Promise<void> {
+    if (this.#state === 'ready') return Promise.resolve()
+    if (this.#state === 'closed') return Promise.reject(new Closed())
+    if (this.#lastError instanceof ConfigError) return Promise.reject(this.#lastError)
+    return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }))
+  }
+
+  health(): NodeHealth {
+    return {
+      address: this.#address,
+      state: this.#state,
+      since: this.#since,
+      latency: this.#session?.latency,
+      lastError: this.#lastError?.message,
+      reconnects: this.#reconnects,
+      timeouts: this.#timeouts,
+      serverVersion: this.#identity?.version,
+    }
+  }
+
+  close(cause: Error = new Closed()): void {
+    if (this.#state === 'closed') return
+    const wasReady = this.#state === 'ready'
+    this.#become('closed')
+    this.#closing.abort(cause)
+    this.bus.close(cause)
+    this.#session?.end(cause)
+    this.#session = undefined
+    if (wasReady) this.#tellDown(cause)
+    this.#settleWaiters((waiter) => waiter.reject(cause))
+  }
+
+  /** Drops the connection, if any, because of what somebody else learned. */
+  drop(cause: Error): void {
+    this.#session?.fail(cause)
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.settings
+    const backoff = new Backoff(this.settings)
+    while (this.#state !== 'closed') {
+      let lived = 0
+      try {
+        lived = await this.#live()
+      } catch (error) {
+        if (this.#isClosed()) return
+        this.#noteFailure(error as Error)
+      }
+      if (this.#isClosed()) return
+      try {
+        await sleep(clock, backoff.after(lived), this.#closing.signal)
+      } catch {
+        return
+      }
+    }
+  }
+
+  /** One connection from dialling to loss. Returns how long it was ready, in ms. */
+  async #live(): Promise<number> {
+    const { clock } = this.settings
+    let loseIt: (cause: Error) => void = () => {}
+    const lost = new Promise<Error>((resolve) => {
+      loseIt = resolve
+    })
+    let readyAt: number | undefined
+    const opened = await openSession(
+      this.#dialer,
+      this.#target,
+      this.settings,
+      {
+        lost: (cause) => {
+          if (readyAt !== undefined) this.#onLost(cause)
+          loseIt(cause)
+        },
+        timeout: () => {
+          this.#timeouts++
+          this.#owner.event('timeout', this)
+        },
+        refused: (meaning) => this.#onRefused(meaning),
+      },
+      this.#closing.signal,
+    )
+    try {
+      this.#serverClock.reset()
+      this.#serverClock.add(opened.identity.clock)
+      await this.#runGates(opened, lost)
+    } catch (error) {
+      opened.session.end(error as Error)
+      throw error
+    }
+    readyAt = clock.mono()
+    this.#onReady(opened)
+    const stopRechecking = this.#recheckRegularly(opened)
+    await lost
+    stopRechecking()
+    return clock.mono() - readyAt
+  }
+
+  async #runGates(opened: Opened, lost: Promise<Error>): Promise<void> {
+    const { session, incarnation } = opened
+    const gates = [...this.#hooks].flatMap((hooks) => (hooks.gate ? [hooks] : []))
+    if (gates.length > 0) {
+      const context: GateContext = {
+        incarnation,
+        send: (args, options) => session.send(args, options),
+        eval: (script, keys, args, options) => session.eval(script, keys, args, options),
+      }
+      const { clock, gateMs } = this.settings
+      const timer = new AbortController()
+      try {
+        await Promise.race([
+          Promise.all(gates.map((hooks) => hooks.gate?.(context))),
+          lost.then((cause) => Promise.reject(cause)),
+          sleep(clock, gateMs, timer.signal).then(() => {
+            throw new RedisUnavailable(`the gate of ${session.link.address} did not open within ${gateMs} ms`)
+          }),
+        ])
+      } finally {
+        timer.abort()
+      }
+    }
+    if (session.isLost) throw await lost
+    if (this.#isClosed()) throw new Closed()
+  }
+
+  #onReady({ session, identity, incarnation }: Opened): void {
+    this.#session = session
+    this.#identity = identity
+    this.#incarnation = incarnation
+    this.#address = session.link.address
+    if (this.#generation > 0) this.#reconnects++
+    this.#generation++
+    this.#lastError = undefined
+    this.#become('ready')
+    this.bus.follow(
+      session.link.address,
+      identity,
+      this.#dialer.topology === 'single' ? undefined : 'address',
+    )
+    this.#settleWaiters((waiter) => waiter.resolve())
+    this.#owner.event('ready', this)
+  }
+
+  #onLost(cause: Error): void {
+    this.#session = undefined
+    this.#lastError = cause
+    if (this.#state === 'ready') this.#become('down')
+    this.bus.lose(cause)
+    this.#tellDown(cause)
+    this.#owner.event('lost', this, cause)
+    this.#owner.doubt(this, 'connection lost')
+  }
+
+  #noteFailure(cause: Error): void {
+    this.#lastError = cause
+    if (this.#state === 'connecting') this.#become('down')
+    this.#owner.event('refused', this, cause)
+    if (cause instanceof ConfigError) this.#settleWaiters((waiter) => waiter.reject(cause))
+    this.#owner.doubt(this, 'not connected')
+  }
+
+  #onRefused(meaning: string): void {
+    if (NOT_A_MASTER.has(meaning)) {
+      this.#session?.fail(new RedisUnavailable(`${this.#address} answered ${meaning}`))
+    } else if (MAP_IS_OLD.has(meaning)) {
+      this.#owner.doubt(this, meaning)
+    }
+  }
+
+  /** Plain REPLICAOF and FAILOVER keep client connections open: only looking again shows them. */
+  #recheckRegularly({ session, identity }: Opened): () => void {
+    const { clock, recheckMs, deadAfterMs } = this.settings
+    let timer = clock.after(recheckMs, look)
+    const again = () => {
+      timer = clock.after(recheckMs, look)
+    }
+    const node = this
+    function look(): void {
+      if (session.isLost) return
+      recheck(session, deadAfterMs, () => clock.mono()).then(({ role, replid, clock: sample }) => {
+        if (session.isLost) return
+        if (role !== 'master')
+          return session.fail(new RedisUnavailable(`${session.link.address} is no master any more`))
+        if (replid !== identity.replid) {
+          return session.fail(new RedisUnavailable(`${session.link.address} changed its replication id`))
+        }
+        node.#serverClock.add(sample)
+        again()
+      }, again)
+    }
+    return () => timer.cancel()
+  }
+
+  #tellDown(cause: Error): void {
+    for (const hooks of [...this.#hooks]) hooks.down?.(cause)
+  }
+
+  #settleWaiters(settle: (waiter: { resolve: () => void; reject: (cause: Error) => void }) => void): void {
+    const waiters = [...this.#waiters]
+    this.#waiters.clear()
+    for (const waiter of waiters) settle(waiter)
+  }
+
+  #become(state: NodeState): void {
+    this.#state = state
+    this.#since = this.settings.clock.wall()
+  }
+
+  #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  #refusal(): Error {
+    if (this.#state === 'closed') return new Closed()
+    return this.#lastError
+      ? unavailable(this.#address, this.#lastError)
+      : new RedisUnavailable(`not connected to ${this.#address} yet`)
+  }
+}

@@ -1,0 +1,195 @@
+import type { Timer } from '../base/clock.ts'
+import { Closed, RedisReplyError, RedisTimeout, RedisUnavailable } from '../base/errors.ts'
+import type { Arg, Link, Reply } from './link.ts'
+import type { SendOptions } from './port.ts'
+import { meaningOf } from './reply-error.ts'
+import type { Script } from './script.ts'
+import type { RedisSettings } from './settings.ts'
+
+export interface SessionEvents {
+  /** The link is of no use any more; called once, at once. */
+  lost(cause: Error): void
+  /** A caller was let go because the server had not answered. */
+  timeout(): void
+  /** The server answered with an error whose first word is `meaning`. */
+  refused(meaning: string): void
+}
+
+/**
+ * One link and all that watches it: a deadline for each call, a watchdog, the breaker and the
+ * memory of which scripts this connection has seen. It ends with the link, never before or after.
+ */
+export class Session {
+  readonly link: Link
+  /** Last measured round trip in ms. */
+  latency: number | undefined
+  #lost: Error | undefined
+  #settings: RedisSettings
+  #events: SessionEvents
+  #pending = 0
+  #missedInARow = 0
+  /** When the oldest send since the last reply was made; undefined while nothing is awaited. */
+  #waitingSince: number | undefined
+  #lastHeard: number
+  #watch: Timer | undefined
+  #scripts = new Set<string>()
+
+  constructor(link: Link, settings: RedisSettings, events: SessionEvents) {
+    this.link = link
+    this.#settings = settings
+    this.#events = events
+    this.#lastHeard = settings.clock.mono()
+    link.onDown((cause) => this.fail(cause))
+    this.#armWatchdog()
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== undefined
+  }
+
+  send(args: readonly Arg[], options: SendOptions): Promise<Reply> {
+    return this.#track(() => this.link.send(args, options.as), options.deadline)
+  }
+
+  ping(deadline: number): Promise<void> {
+    return this.#track(() => this.link.ping(), deadline)
+  }
+
+  subscribe(
+    channels: readonly string[],
+    listener: (message: string, channel: string) => void,
+    deadline: number,
+  ): Promise<void> {
+    return this.#track(() => this.link.subscribe(channels, listener), deadline)
+  }
+
+  /**
+   * The first use of a script on a connection sends its text, so that one round trip is enough and
+   * order is kept; later ones send its digest. NOSCRIPT (somebody flushed) falls back to the text.
+   */
+  async eval(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Arg[],
+    options: SendOptions,
+  ): Promise<Reply> {
+    const { clock } = this.#settings
+    const rest = [String(keys.length), ...keys, ...args]
+    const due = clock.mono() + options.deadline
+    if (this.#scripts.has(script.sha)) {
+      try {
+        return await this.send(['EVALSHA', script.sha, ...rest], options)
+      } catch (error) {
+        if (!(error instanceof RedisReplyError) || error.prefix !== 'NOSCRIPT') throw error
+      }
+    }
+    this.#scripts.add(script.sha)
+    return this.send(['EVAL', script.lua, ...rest], { ...options, deadline: Math.max(1, due - clock.mono()) })
+  }
+
+  /** Ends the session because of `cause`; tells the owner. */
+  fail(cause: Error): void {
+    if (this.#lost) return
+    this.end(cause)
+    this.#events.lost(cause)
+  }
+
+  /** Ends the session by the owner's own wish. */
+  end(cause: Error): void {
+    if (this.#lost) return
+    this.#lost = cause
+    this.#watch?.cancel()
+    this.link.destroy()
+  }
+
+  #track<T>(start: () => Promise<T>, deadline: number): Promise<T> {
+    const { clock, lagMs, maxPending } = this.#settings
+    return new Promise<T>((resolve, reject) => {
+      if (this.#lost) return reject(unavailable(this.link.address, this.#lost))
+      if (this.#pending >= maxPending) {
+        return reject(new RedisUnavailable(`${maxPending} calls already wait for ${this.link.address}`))
+      }
+      const sentAt = clock.mono()
+      let settled = false
+      this.#pending++
+      this.#waitingSince ??= sentAt
+      const timer = clock.after(deadline, () => {
+        const late = clock.mono() - sentAt - deadline
+        // The answer may lie unread in the socket because our own event loop was busy.
+        clock.afterInput(() => {
+          if (settled) return
+          settled = true
+          reject(new RedisTimeout(`no answer from ${this.link.address} within ${deadline} ms`))
+          this.#missed(late > lagMs)
+        })
+      })
+      const done = (answered: boolean) => {
+        this.#pending--
+        timer.cancel()
+        if (!answered) return
+        this.#heard(sentAt)
+        if (!settled) this.#missedInARow = 0
+      }
+      start().then(
+        (value) => {
+          done(true)
+          if (settled) return
+          settled = true
+          resolve(value)
+        },
+        (error: unknown) => {
+          const refused = error instanceof RedisReplyError
+          done(refused)
+          if (!settled) {
+            settled = true
+            reject(this.#lost && !refused ? unavailable(this.link.address, this.#lost) : error)
+          }
+          if (refused) this.#events.refused(meaningOf(error))
+        },
+      )
+    })
+  }
+
+  #heard(sentAt: number): void {
+    const now = this.#settings.clock.mono()
+    this.#lastHeard = now
+    this.latency = now - sentAt
+    this.#waitingSince = this.#pending > 0 ? now : undefined
+  }
+
+  /** Breaker: deadlines missed in a row mean a server too slow to use, even if it still breathes. */
+  #missed(ourFault: boolean): void {
+    this.#events.timeout()
+    if (ourFault || this.#lost) return
+    this.#missedInARow++
+    if (this.#missedInARow < this.#settings.breakAfter) return
+    this.fail(new RedisUnavailable(`${this.link.address} missed ${this.#missedInARow} deadlines in a row`))
+  }
+
+  #armWatchdog(): void {
+    const { clock, pingEveryMs } = this.#settings
+    this.#watch = clock.after(pingEveryMs, () => clock.afterInput(() => this.#look()))
+  }
+
+  #look(): void {
+    if (this.#lost) return
+    const { clock, pingEveryMs, deadAfterMs } = this.#settings
+    const now = clock.mono()
+    if (this.#waitingSince !== undefined && now - this.#waitingSince >= deadAfterMs) {
+      const silent = Math.round(now - this.#waitingSince)
+      return this.fail(new RedisUnavailable(`${this.link.address} has been silent for ${silent} ms`))
+    }
+    // A PING of the watchdog has no deadline of its own: silence is judged above.
+    if (this.#waitingSince === undefined && now - this.#lastHeard >= pingEveryMs / 2) {
+      this.#track(() => this.link.ping(), 3_600_000).catch(() => {})
+    }
+    this.#armWatchdog()
+  }
+}
+
+/** What a caller is told when there is no connection because of `cause`. */
+export function unavailable(address: string, cause: Error): Error {
+  return cause instanceof RedisUnavailable || cause instanceof Closed
+    ? cause
+    : new RedisUnavailable(`no connection to ${address}: ${cause.message}`, { cause })
+}
