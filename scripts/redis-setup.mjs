@@ -32,7 +32,7 @@ if (!found) {
 }
 if (!found) {
   fail(
-    'redis-server (6.2 or newer) is needed and was not found. Install it with one of\n' +
+    'redis-server (7.0 or newer) is needed and was not found. Install it with one of\n' +
       '  apt-get install redis-server    dnf install redis    apk add redis    brew install redis\n' +
       'or set HOLDFAST_REDIS_SERVER to the path of a redis-server or valkey-server binary.',
   )

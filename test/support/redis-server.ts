@@ -36,6 +36,8 @@ export interface RedisServerOptions {
   readonly port?: number
   /** KEYS, CONFIG, FLUSHALL and FLUSHDB do not exist, as on many managed servers. */
   readonly renamed?: true
+  /** Runs it as a sentinel. `config` then holds the `sentinel …` lines. */
+  readonly sentinel?: true
 }
 
 export interface RedisServer {
@@ -136,7 +138,11 @@ class Instance implements RedisServer {
 
   async start(): Promise<void> {
     writeFileSync(join(this.dir, 'redis.conf'), `${this.#configLines().join('\n')}\n`, { mode: 0o600 })
-    const command = [redisBinary(), join(this.dir, 'redis.conf')]
+    const command = [
+      redisBinary(),
+      join(this.dir, 'redis.conf'),
+      ...(this.#options.sentinel ? ['--sentinel'] : []),
+    ]
     const guard = spawn('/bin/sh', ['-c', GUARD, 'redis-guard', this.dir, ...command], {
       stdio: ['pipe', 'pipe', 'ignore'],
       // Its own process group: a Ctrl-C reaches the tests, and the tests end the server.
@@ -230,7 +236,7 @@ class Instance implements RedisServer {
   }
 
   #configLines(): string[] {
-    const { tls, acl = [], config = [], aof, password, renamed } = this.#options
+    const { tls, acl = [], config = [], aof, password, renamed, sentinel } = this.#options
     if (tls) {
       const { ca, server } = makeCerts()
       for (const [name, text] of [
@@ -245,9 +251,9 @@ class Instance implements RedisServer {
       'bind 127.0.0.1',
       'daemonize no',
       `dir "${this.dir}"`,
-      'save ""',
       'loglevel notice',
-      'enable-debug-command local',
+      'repl-diskless-sync-delay 0',
+      ...(sentinel ? [] : ['save ""', 'enable-debug-command local']),
       ...(tls
         ? [
             'port 0',
@@ -264,7 +270,7 @@ class Instance implements RedisServer {
       ...(renamed
         ? ['KEYS', 'CONFIG', 'FLUSHALL', 'FLUSHDB'].map((name) => `rename-command ${name} ""`)
         : []),
-      ...(Array.isArray(config) ? config : Object.entries(config).map(([name, value]) => `${name} ${value}`)),
+      ...configLines(config),
     ]
   }
 
@@ -285,6 +291,15 @@ class Instance implements RedisServer {
     }
     throw new Error(`redis-server did not answer on port ${this.port}:\n${this.log()}`, { cause: last })
   }
+}
+
+/** The `config` option as lines of redis.conf. */
+export function configLines(config: RedisServerOptions['config'] = []): readonly string[] {
+  return isLines(config) ? config : Object.entries(config).map(([name, value]) => `${name} ${value}`)
+}
+
+function isLines(config: NonNullable<RedisServerOptions['config']>): config is readonly string[] {
+  return Array.isArray(config)
 }
 
 function hookExit(): void {
