@@ -4,6 +4,12 @@
  * suite. Keys and tags here are validated full names; bodies are encoded.
  */
 
+/** Life of a lease without renewal, ms. The load layer renews at a third of it. */
+export const LEASE_MS = 2_000
+
+/** Letter in `Draft.flags`: this entry is never kept in an L1. */
+export const FLAG_NO_L1 = 'n'
+
 /** Position in a bucket's history: a unique epoch, and the number of invalidations in it. */
 export interface Stamp {
   readonly epoch: string
@@ -142,10 +148,7 @@ export interface CacheStore {
   /** Rejects with NotAcknowledged when the server did not confirm in time; it is then journalled. */
   invalidate(what: Invalidation, wait: Wait): Promise<void>
   /** Invalidates every key that matches; returns how many were there. `dryRun` only counts. */
-  invalidatePattern(
-    glob: string,
-    options: { wait: Wait; dryRun: boolean; soft: boolean },
-  ): Promise<number>
+  invalidatePattern(glob: string, options: { wait: Wait; dryRun: boolean; soft: boolean }): Promise<number>
   /** No hit, no lease and no fill for these names until lifted, or for `ms` if this process dies. */
   fence(what: { keys: readonly string[]; tags: readonly string[] }, ms: number): Promise<Fence>
   mark(): Promise<Mark>
