@@ -6,6 +6,7 @@ import { defineConfig } from 'vitest/config'
  * HOLDFAST_TEST_SCALE (1 by default).
  */
 export default defineConfig({
+  resolve: { tsconfigPaths: true },
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
