@@ -161,7 +161,7 @@ class FaultyProxy implements TestProxy {
       const due = performance.now() + this.#latencyMs
       line = line.then(async () => {
         const wait = due - performance.now()
-        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, Math.ceil(wait)))
         await this.#write(to, chunk, direction)
       })
     })
