@@ -1,0 +1,58 @@
+/**
+ * The tasks backend, alone: `npx tsx examples/tasks/server.ts`. Without DATABASE_URL it brings its own
+ * PostgreSQL (PGlite), without UPSTREAM_URL its own slow exchange-rate service, without REDIS_URL it
+ * caches in process memory.
+ */
+import { createServer } from 'node:http'
+import { pathToFileURL } from 'node:url'
+import { getRequestListener } from '@hono/node-server'
+import { configFromEnv, holdfast } from 'holdfast'
+import { listen } from '../simulators/listen.ts'
+import { startPostgres } from '../simulators/postgres.ts'
+import { startSlowUpstream } from '../simulators/slow-upstream.ts'
+import { createApp } from './app.ts'
+import { TaskTable } from './db.ts'
+
+export interface TasksServer {
+  url: string
+  upstream: string
+  database: string
+  /** Where the cache lives, password masked. */
+  target: string
+  close(): Promise<void>
+}
+
+export async function startTasks(env: NodeJS.ProcessEnv = process.env): Promise<TasksServer> {
+  const config = configFromEnv(env)
+  for (const warning of config.warnings) console.warn(`warning: ${warning}`)
+  const hf = holdfast({ namespace: 'tasks', ...config.options })
+
+  const started: { close(): Promise<unknown> }[] = [hf]
+  const opened = <T extends { close(): Promise<unknown> }>(part: T): T => {
+    started.unshift(part)
+    return part
+  }
+  const close = async () => {
+    for (const part of started.splice(0)) await part.close()
+  }
+  try {
+    const upstream = env.UPSTREAM_URL ?? opened(await startSlowUpstream()).url
+    const database = env.DATABASE_URL ?? opened(await startPostgres()).url
+    const tasks = opened(await TaskTable.open(database))
+    const server = createServer(getRequestListener(createApp({ hf, tasks, upstream }).fetch))
+    const { port } = opened(await listen(server, Number(env.PORT ?? 3103)))
+    return { url: `http://127.0.0.1:${port}`, upstream, database, target: config.target, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const { close, ...server } = await startTasks()
+  for (const end of ['SIGINT', 'SIGTERM', 'disconnect']) process.once(end, () => void close())
+  // Forked by the demo, it reports there and ends with it; alone, it says where it is.
+  if (process.connected) process.send?.(server)
+  else if (process.send) await close()
+  else console.log(`tasks on ${server.url}/api/v1/tasks, cache in ${server.target}`)
+}

@@ -1,0 +1,137 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { configFromEnv } from '../config.ts'
+import { type Backend, freePort, startBackend } from './demo-backend.ts'
+import { tourTasks } from './demo-tasks.ts'
+import type { Tour } from './demo-tour.ts'
+import { createPrinter, type Printer } from './print.ts'
+
+export interface DemoOptions {
+  once: boolean
+  json: boolean
+  port: number
+}
+
+interface Demo {
+  /** Inside `examples/`. */
+  server: string
+  what: string
+  tour(backends: readonly Backend[]): Tour
+}
+
+const DEMOS: Record<string, Demo> = {
+  tasks: {
+    server: 'tasks/server.ts',
+    what: 'a tasks API over PostgreSQL, beside a slow exchange-rate service',
+    tour: tourTasks,
+  },
+}
+
+const EXAMPLES = new URL('../../examples/', import.meta.url)
+
+/** @returns the exit code: 0 done, 1 the tour saw something wrong, 2 it could not run */
+export async function demo(names: readonly string[], options: DemoOptions): Promise<number> {
+  const out = createPrinter(options.json ? process.stderr : process.stdout)
+  const problem = whyNot(names)
+  if (problem) {
+    out.line(out.red(problem))
+    return 2
+  }
+  const backends: Backend[] = []
+  const ended = endOfProcess()
+  try {
+    const reports = []
+    for (const name of names) reports.push(await show(name, DEMOS[name]!, options, backends, ended, out))
+    if (options.json) process.stdout.write(`${JSON.stringify(reports.length > 1 ? reports : reports[0])}\n`)
+    if (!options.once) {
+      out.line(out.dim('Serving until Ctrl-C.'))
+      await Promise.race([aborted(ended), ...backends.map((backend) => backend.exited)])
+    }
+    return reports.every((report) => report.ok) ? 0 : 1
+  } catch (error) {
+    if (ended.aborted) return 0
+    out.line(out.red(error instanceof Error ? error.message : String(error)))
+    return 2
+  } finally {
+    await Promise.all(backends.map((backend) => backend.stop()))
+  }
+}
+
+async function show(
+  name: string,
+  demo: Demo,
+  options: DemoOptions,
+  all: Backend[],
+  ended: AbortSignal,
+  out: Printer,
+) {
+  const config = configFromEnv()
+  const shared = config.options.redis !== undefined
+  out.line(out.bold(`holdfast demo: ${name}`) + out.dim(`, ${demo.what}`))
+  out.line(out.dim('starting PostgreSQL (PGlite, in memory) and the backend: a few seconds'))
+  const script = fileURLToPath(new URL(demo.server, EXAMPLES))
+  const backends: Backend[] = []
+  const start = async (env: NodeJS.ProcessEnv) => {
+    const port = String(await freePort(options.port))
+    const backend = await startBackend(script, { ...env, PORT: port }, ended)
+    backends.push(backend)
+    all.push(backend)
+    return backend
+  }
+  const first = await start({})
+  if (shared) await start({ DATABASE_URL: first.database, UPSTREAM_URL: first.upstream })
+
+  out.line()
+  for (const [index, backend] of backends.entries()) {
+    out.line(`  backend${shared ? ` ${'AB'[index]}` : ''}   ${backend.url}/api/v1/tasks`)
+  }
+  out.line(`  upstream  ${first.upstream}/__sim/calls`)
+  out.line(
+    shared
+      ? `  cache     ${config.target}, shared by two processes`
+      : `  cache     process memory ${out.dim('(with REDIS_URL set: Redis, shared by two processes)')}`,
+  )
+  out.line()
+  const tour = demo.tour(backends)
+  let ok = true
+  for await (const step of tour.steps) {
+    ended.throwIfAborted()
+    ok &&= step.ok
+    const mark = step.ok ? out.green('✓') : out.red('✗')
+    out.line(`  ${mark} ${step.name.padEnd(34)}${`${step.ms.toFixed(1)} ms`.padStart(10)}   ${step.note}`)
+  }
+  out.line()
+  out.line('Try it:')
+  for (const line of tour.tryThese) out.line(`  ${line}`)
+  out.line()
+  return {
+    demo: name,
+    ok,
+    driver: shared ? 'redis' : 'embedded',
+    backends: backends.map((backend) => backend.url),
+    upstream: first.upstream,
+    figures: tour.figures,
+  }
+}
+
+function whyNot(names: readonly string[]): string | undefined {
+  const unknown = names.find((name) => !(name in DEMOS))
+  if (unknown) return `there is no demo '${unknown}'; there is: ${Object.keys(DEMOS).join(', ')}`
+  const missing = names.some((name) => !existsSync(new URL(DEMOS[name]!.server, EXAMPLES)))
+  if (!missing) return undefined
+  return 'The demo needs the examples, which are not part of the npm package. Clone the repository and run: npm ci && npm start'
+}
+
+/** Aborted by the first SIGINT or SIGTERM, so that everything is closed in order. */
+function endOfProcess(): AbortSignal {
+  const controller = new AbortController()
+  process.once('SIGINT', () => controller.abort())
+  process.once('SIGTERM', () => controller.abort())
+  return controller.signal
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
