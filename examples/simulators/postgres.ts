@@ -43,7 +43,11 @@ function serve(database: PGlite, turns: Turns, socket: Socket): void {
     release = undefined
   }
   socket.on('data', (message) => {
-    work = work.then(() => answer(message)).catch(() => socket.destroy())
+    work = work
+      .then(() => answer(message))
+      .catch(() => {
+        socket.destroy()
+      })
   })
   socket.on('error', () => socket.destroy())
   socket.on('close', () => {
