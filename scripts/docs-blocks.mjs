@@ -35,7 +35,7 @@ writeFileSync(
   join(OUT, 'tsconfig.json'),
   JSON.stringify({
     extends: '../tsconfig.json',
-    compilerOptions: { noUnusedLocals: false, noUnusedParameters: false, noImplicitReturns: false },
+    compilerOptions: { paths: {}, noUnusedLocals: false, noUnusedParameters: false, noImplicitReturns: false },
     include: ['*.ts'],
     exclude: [],
   }),
