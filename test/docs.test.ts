@@ -1,0 +1,54 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join, posix } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { ERROR_CODES } from '../src/base/errors.ts'
+import { anchorsOf, linksOf, markdownPages, repositoryRoot, tableRows } from './support/markdown.ts'
+
+const pages = markdownPages()
+const byPath = new Map(pages.map((page) => [page.path, page]))
+
+describe('the documentation', () => {
+  it('lists every error code with its meaning, and no other', () => {
+    const rows = tableRows(byPath.get('docs/5.errors.md')!).filter(([code]) => /^`[A-Z_]+`$/.test(code ?? ''))
+    const listed = Object.fromEntries(rows.map(([code = '', meaning]) => [code.slice(1, -1), meaning]))
+    expect(listed).toEqual(ERROR_CODES)
+  })
+
+  it('has no dead links', () => {
+    const dead: string[] = []
+    for (const page of pages) {
+      for (const { target, anchor } of linksOf(page)) {
+        const path = target === '' ? page.path : posix.join(dirname(page.path), decodeURI(target))
+        if (!existsSync(join(repositoryRoot, path))) dead.push(`${page.path}: ${target}`)
+        else if (anchor !== undefined && path.endsWith('.md')) {
+          const there = byPath.get(path)
+          if (there && !anchorsOf(there).has(anchor)) dead.push(`${page.path}: ${target}#${anchor}`)
+        }
+      }
+    }
+    expect(dead).toEqual([])
+  })
+
+  it('is numbered without gaps, and each page is reachable from the README', () => {
+    const numbers = pages
+      .map((page) => /^docs\/(\d+)\.[a-z-]+\.md$/.exec(page.path)?.[1])
+      .filter((number) => number !== undefined)
+      .map(Number)
+      .sort((a, b) => a - b)
+    expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+    const linked = new Set(linksOf(byPath.get('README.md')!).map(({ target }) => target))
+    const lost = pages.filter((page) => page.path.startsWith('docs/') && !linked.has(page.path))
+    expect(lost.map((page) => page.path)).toEqual([])
+  })
+
+  it('names only npm scripts that exist', () => {
+    const { scripts }: { scripts: Record<string, string> } = JSON.parse(
+      readFileSync(join(repositoryRoot, 'package.json'), 'utf8'),
+    )
+    const named = pages.flatMap((page) =>
+      [...page.text.matchAll(/npm run ([a-z:]+)/g)].map((match) => match[1]!),
+    )
+    expect(named.filter((name) => !(name in scripts))).toEqual([])
+    expect(named).toContain('check')
+  })
+})
