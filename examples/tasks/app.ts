@@ -2,7 +2,7 @@ import type { CacheOptions, Holdfast, Loader } from 'holdfast'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
-import { STATUSES, type TaskTable } from './db.ts'
+import { STATUSES, type TaskStore } from './db.ts'
 import { Problem } from './problem.ts'
 
 const Tenant = z.string().regex(/^[\w-]{1,40}$/)
@@ -15,7 +15,7 @@ const Currency = z.string().regex(/^[A-Z]{3}$/)
 
 interface Parts {
   hf: Holdfast
-  tasks: TaskTable
+  tasks: TaskStore
   upstream: string
 }
 

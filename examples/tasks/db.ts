@@ -20,6 +20,8 @@ const SCHEMA = `
   create table if not exists task_history (
     task uuid not null, change text not null, at timestamptz not null default clock_timestamp())`
 
+export type TaskStore = Pick<TaskTable, 'find' | 'list' | 'add' | 'update' | 'remove'>
+
 /** The tasks table. Knows nothing of caching. */
 export class TaskTable {
   readonly #pool: pg.Pool

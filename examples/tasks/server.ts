@@ -36,11 +36,11 @@ export async function startTasks(env: NodeJS.ProcessEnv = process.env): Promise<
     for (const part of started.splice(0)) await part.close()
   }
   try {
-    const upstream = env.UPSTREAM_URL ?? opened(await startSlowUpstream()).url
-    const database = env.DATABASE_URL ?? opened(await startPostgres()).url
+    const upstream = env.UPSTREAM_URL || opened(await startSlowUpstream()).url
+    const database = env.DATABASE_URL || opened(await startPostgres()).url
     const tasks = opened(await TaskTable.open(database))
     const server = createServer(getRequestListener(createApp({ hf, tasks, upstream }).fetch))
-    const { port } = opened(await listen(server, Number(env.PORT ?? 3103)))
+    const { port } = opened(await listen(server, Number(env.PORT || 3103)))
     return { url: `http://127.0.0.1:${port}`, upstream, database, target: config.target, close }
   } catch (error) {
     await close()

@@ -23,9 +23,9 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 export async function startBackend(
   script: string,
   env: NodeJS.ProcessEnv,
-  ended: AbortSignal,
+  ended?: AbortSignal,
 ): Promise<Backend> {
-  ended.throwIfAborted()
+  ended?.throwIfAborted()
   // A group of its own, so that Ctrl-C reaches us alone and we close in order.
   const child = fork(script, {
     cwd: ROOT,
@@ -41,7 +41,8 @@ export async function startBackend(
     await exited
     clearTimeout(timer)
   }
-  const signal = AbortSignal.any([ended, AbortSignal.timeout(START_DEADLINE_MS)])
+  const timeout = AbortSignal.timeout(START_DEADLINE_MS)
+  const signal = ended ? AbortSignal.any([ended, timeout]) : timeout
   try {
     const [report] = (await Promise.race([
       once(child, 'message', { signal }),

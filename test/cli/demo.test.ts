@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { startRedis, stopAllRedis } from '../support/redis-server.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const running = new Set<ReturnType<typeof start>>()
+
+afterEach(async () => {
+  for (const process of running) {
+    process.child.kill('SIGKILL')
+    await process.code
+  }
+  running.clear()
+})
+afterAll(stopAllRedis)
+
+describe('holdfast demo', () => {
+  it('shows what the cache does, on process memory [S3-1]', { timeout: 60_000 }, async () => {
+    const demo = start(['--once', '--json', '--port', '0'])
+    expect(await demo.code).toBe(0)
+    const report = JSON.parse(demo.stdout())
+    expect(report).toMatchObject({ demo: 'tasks', ok: true, driver: 'embedded' })
+    expectFigures(report.figures)
+    expect(report.backends).toHaveLength(1)
+  })
+
+  it('shows the same over Redis with two processes [S0-5]', { timeout: 60_000 }, async () => {
+    const redis = await startRedis({ password: 'hidden' })
+    const demo = start(['--once', '--port', '0'], { REDIS_URL: redis.url })
+    expect(await demo.code).toBe(0)
+    expect(demo.stdout()).toContain('shared by two processes')
+    expect(demo.stdout()).toMatch(/100 parallel misses over two processes .* 1 upstream call\b/)
+    expect(demo.stdout() + demo.stderr()).not.toContain('hidden')
+  })
+
+  it('stays up, serves, and ends cleanly on SIGTERM', { timeout: 60_000 }, async () => {
+    const demo = start(['--port', '0'], { NO_COLOR: '1' })
+    await expect.poll(demo.stdout, { timeout: 40_000 }).toContain('Serving until Ctrl-C')
+    expect(demo.stdout()).not.toContain('\u001b')
+    const curls = demo.stdout().match(/curl .*/g)!
+    expect(curls).toHaveLength(3)
+    const url = /http:\S+/.exec(curls[1]!)![0]
+    const answer = await fetch(url)
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('cache-status')).toBe('holdfast; hit')
+    demo.child.kill('SIGTERM')
+    expect(await demo.code).toBe(0)
+    await expect(fetch(url)).rejects.toThrow()
+  })
+
+  it('refuses a name that it does not know', async () => {
+    const demo = start(['nothing'])
+    expect(await demo.code).toBe(2)
+    expect(demo.stdout()).toContain('there is: tasks')
+  })
+})
+
+function expectFigures(figures: Record<string, number>) {
+  expect(figures).toMatchObject({ parallelMisses: 100, upstreamCalls: 1, taskHit: true, updateFresh: true })
+  expect(figures.firstMs).toBeGreaterThan(290)
+  expect(figures.secondMs).toBeLessThan(figures.firstMs! / 3)
+}
+
+function start(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const clean = { ...process.env, REDIS_URL: '', DATABASE_URL: '', UPSTREAM_URL: '' }
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'demo', ...args], {
+    cwd: ROOT,
+    env: { ...clean, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const code = once(child, 'close').then(([exit]) => exit as number | null)
+  const process_ = { child, code, stdout: () => stdout, stderr: () => stderr }
+  running.add(process_)
+  return process_
+}
