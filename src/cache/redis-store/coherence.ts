@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../base/clock.ts'
 import { sleep } from '../../base/clock.ts'
 import type { RedisPort } from '../../redis/port.ts'
-import type { Stamp } from '../store.ts'
+import type { Invalidation, Stamp } from '../store.ts'
 import { AckDesk } from './ack-desk.ts'
 import { type Bucket, keyName, tagName } from './bucket.ts'
 import { globMatcher } from './glob.ts'
@@ -109,7 +109,10 @@ export class Coherence {
 
   #onMessage(bucket: Bucket, text: string): void {
     const message = parseMessage(text)
-    if (message === undefined) return bucket.distrust()
+    if (message === undefined) {
+      bucket.distrust()
+      return
+    }
     if (message.stamp.epoch !== bucket.epoch) bucket.flush(message.stamp.epoch)
     this.#apply(bucket, message)
     if (message.origin !== this.processId && message.ack !== undefined) this.#confirm(bucket, message)
@@ -145,6 +148,12 @@ export class Coherence {
   applyOwn(bucket: Bucket, message: Omit<InvalidationMessage, 'stamp'>, stamp: Stamp): void {
     if (stamp.epoch !== bucket.epoch && bucket.epoch !== '') bucket.flush('')
     this.#apply(bucket, { ...message, stamp })
+  }
+
+  /** The server did not confirm: take our own copies away all the same. */
+  dropOwn(bucket: Bucket, what: Invalidation): void {
+    if (what.all) this.#copies?.drop(bucket)
+    this.#copies?.discard(bucket, { keys: what.keys ?? [], tags: what.tags ?? [] })
   }
 
   /** Announces an invalidation to be sent: acks may come before its own reply does. */

@@ -17,7 +17,7 @@ function translate(glob: string): string {
     else if (char === '?') out += '.'
     else if (char === '\\' && i < glob.length) {
       const next = String.fromCodePoint(glob.codePointAt(i)!)
-      out += escape(next)
+      out += literal(next)
       i += next.length
     } else if (char === '[') {
       const close = glob.indexOf(']', i + 1)
@@ -26,7 +26,7 @@ function translate(glob: string): string {
         out += classOf(glob.slice(i, close))
         i = close + 1
       }
-    } else out += escape(char)
+    } else out += literal(char)
   }
   return out
 }
@@ -37,4 +37,4 @@ function classOf(inner: string): string {
   return `[${negated ? '^' : ''}${members}]`
 }
 
-const escape = (char: string): string => char.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
+const literal = (char: string): string => char.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')

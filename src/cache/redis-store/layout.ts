@@ -23,8 +23,6 @@ export interface Layout {
   tag(tag: string): string
   fenceOfKey(key: string): string
   fenceOfTag(tag: string): string
-  /** Glob over the entry keys of this bucket. */
-  match(glob: string): string
   /** The cache key of a Redis key of this bucket, or undefined when it is none. */
   keyOf(redisKey: string): string | undefined
 }
@@ -43,9 +41,13 @@ export function createLayout(namespace: string, bucket: number): Layout {
     tag: (tag) => `${prefix}t:${wireTag(tag)}`,
     fenceOfKey: (key) => `${prefix}f:k:${key}`,
     fenceOfTag: (tag) => `${prefix}f:t:${wireTag(tag)}`,
-    match: (glob) => entries + glob,
     keyOf: (redisKey) => (redisKey.startsWith(entries) ? redisKey.slice(entries.length) : undefined),
   }
+}
+
+/** Glob over the entry keys of every bucket of a namespace. */
+export function matchEverywhere(namespace: string, glob: string): string {
+  return `hf:{${encodeNamespace(namespace)}:*}:e:${glob}`
 }
 
 /** Namespaces may hold anything; braces, colons and glob characters must not reach a key name. */

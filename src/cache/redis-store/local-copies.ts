@@ -52,7 +52,7 @@ export class LocalCopies {
   #order = 0
 
   constructor(maxEntries: number, maxBytes: number) {
-    this.#lru = new Lru<Copy>({ maxEntries, maxBytes, onRemove: (copy) => this.#release(copy) })
+    this.#lru = new Lru<Copy>({ maxEntries, maxBytes, onDispose: (copy) => this.#release(copy) })
   }
 
   get size(): number {
@@ -91,6 +91,7 @@ export class LocalCopies {
   offer(key: string, entry: Entry, seen: Sighting): void {
     const { bucket } = seen
     if (seen.flushes !== bucket.flushes || seen.epoch !== bucket.epoch) return
+    if (bucket.journal.size > 0 && bucket.journal.blocks(key, entry.tags)) return
     const names = [keyName(key), ...entry.tags.map(tagName)]
     if (!bucket.isCurrent(names, seen.seq)) return
     const present = this.#lru.peek(key)
@@ -125,10 +126,26 @@ export class LocalCopies {
     }
   }
 
+  /**
+   * Takes away what an unconfirmed invalidation names. Its place in the bucket's history is not
+   * known, so local order decides: every copy that is here now goes.
+   */
+  discard(bucket: Bucket, names: Names): void {
+    for (const key of names.keys) this.#lru.delete(key)
+    for (const tag of names.tags) {
+      const cell = this.#cells.get(cellName(bucket, tag))
+      if (cell === undefined) continue
+      cell.epoch = ''
+      cell.hard = 0
+      cell.soft = 0
+      cell.order = ++this.#order
+    }
+  }
+
   /** Drops every copy of this bucket whose key matches, whatever its age. */
   dropMatching(bucket: Bucket, matches: (key: string) => boolean): void {
-    for (const [key, copy] of this.#lru.entries()) {
-      if (copy.bucket === bucket && matches(key)) this.#lru.delete(key)
+    for (const key of this.#lru.keys()) {
+      if (this.#lru.peek(key)?.bucket === bucket && matches(key)) this.#lru.delete(key)
     }
   }
 

@@ -339,18 +339,24 @@ if tonumber(ARGV[2]) == 0 then return redis.call('DEL', KEYS[1]) end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
 )
 
-/** Gives a present entry another life. KEYS w e t…; ARGV: 3 deadline, 4 ttl, 5 stale. */
+/**
+ * Gives a present entry another life. KEYS w e t…; ARGV: 3 deadline, 4 ttl, 5 stale, 6 channel,
+ * 7 message. Counts as a step in the bucket's history, so that local copies with the old life go.
+ */
 export const TOUCH = defineScript(
   'cache.touch',
   `${LUA_NOW}${luaDeadline('ARGV[3]')}${WORD}
 local e = redis.call('GET', KEYS[2])
-if not e then return 0 end
+if not e then return false end
 local head, epoch, tail = string.match(e, '^(hf1 (%S+) %S+ %S+) %S+ %S+( .*)$')
-if epoch ~= E then return 0 end
+if epoch ~= E then return false end
 local ttl, life = tonumber(ARGV[4]), tonumber(ARGV[4]) + tonumber(ARGV[5])
 redis.call('SET', KEYS[2], head .. ' ' .. (now + ttl) .. ' ' .. (now + life) .. tail, 'PX', life)
 for i = 3, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 1 then outlive(KEYS[i], life + 60000) end
 end
-return 1`,
+s = s + 1
+save_word()
+redis.call('PUBLISH', ARGV[6], E .. ':' .. s .. ':' .. ARGV[7])
+return { E, tostring(s) }`,
 )

@@ -44,7 +44,7 @@ const NO_TAGS: readonly string[] = []
 export function parseHeader(raw: Body): Header | undefined {
   const end = typeof raw === 'string' ? raw.indexOf('\n') : raw.indexOf(10)
   if (end < 0) return undefined
-  const line = typeof raw === 'string' ? raw.slice(0, end) : raw.latin1Slice(0, end)
+  const line = typeof raw === 'string' ? raw.slice(0, end) : raw.toString('latin1', 0, end)
   const field = line.split(' ')
   if (field.length !== 10 || field[0] !== MAGIC) return undefined
   const seq = Number(field[2])
