@@ -1,47 +1,82 @@
 import { ConfigError } from '../base/errors.ts'
 import { formatAddress } from './address.ts'
 import { createPort } from './create-port.ts'
+import { clusterDialer, sentinelDialer, singleDialer } from './dialers.ts'
+import { type IoredisSource, ioredisDialer } from './ioredis-recipe.ts'
+import { libraryOpen } from './library.ts'
 import type { Dialer } from './link.ts'
-import { NODE_REDIS_OVERRIDES, NODE_REDIS_SOCKET, type NodeRedisClient, openNodeRedis } from './node-redis.ts'
+import { type NodeRedisSource, nodeRedisDialer } from './node-redis-recipe.ts'
+import { type RedisOptions, readOptions } from './options.ts'
 import type { RedisPort } from './port.ts'
-import type { RedisSettings } from './settings.ts'
-import { readRedisUrl } from './url.ts'
+import { type RedisSettings, withDefaults } from './settings.ts'
 
-export type RedisSource = string
-
-/**
- * The entrance: a supervised Redis from a URL. Returns at once; connecting goes on in the
- * background, so a server that is down is seen by `ready()`, `health()` and the calls.
- * @throws ConfigError when the source cannot work, before anything is sent
- */
-export function connectRedis(source: RedisSource, settings: Partial<RedisSettings> = {}): RedisPort {
-  return createPort(dialerFor(source), settings)
+/** A client of node-redis (client, cluster, sentinel) or ioredis (Redis, Cluster). */
+export interface RedisClientLike {
+  duplicate(...args: never[]): unknown
+  on(...args: never[]): unknown
 }
 
-export function dialerFor(source: RedisSource): Dialer {
-  const url = new URL(readRedisUrl(source, 'redis'))
-  const host = url.hostname.replace(/^\[|\]$/g, '')
-  const port = Number(url.port || 6379)
-  return {
-    topology: 'single',
-    label: formatAddress(host, port),
-    async dial(target, signal) {
-      const to = target ?? { host, port }
-      const redis = await import('redis').catch(() => {
-        throw new ConfigError('the package redis is not installed', 'run: npm i redis')
-      })
-      const client: NodeRedisClient = redis.createClient({
-        ...NODE_REDIS_OVERRIDES,
-        username: decodeURIComponent(url.username) || undefined,
-        password: decodeURIComponent(url.password) || undefined,
-        database: Number(url.pathname.slice(1)) || 0,
-        socket: {
-          ...NODE_REDIS_SOCKET,
-          ...to,
-          ...(url.protocol === 'rediss:' ? { tls: true, servername: to.host } : {}),
-        },
-      } as unknown as Parameters<typeof redis.createClient>[0]) as unknown as NodeRedisClient
-      return openNodeRedis(client, formatAddress(to.host, to.port), signal)
-    },
+/** A URL, options, or a client that you already have. */
+export type RedisSource = string | RedisOptions | RedisClientLike
+
+/**
+ * The entrance: a supervised Redis. Returns at once; connecting goes on in the background, so a
+ * server that is down is seen by `ready()`, `health()` and the calls, never here. A client that is
+ * passed is only a recipe: Holdfast opens its own connections and leaves that one alone.
+ * @throws ConfigError, InvalidOption when the source cannot work, before anything is sent
+ */
+export function connectRedis(source: RedisSource, settings: Partial<RedisSettings> = {}): RedisPort {
+  return createPort(dialerFor(source, withDefaults(settings)), settings)
+}
+
+export function dialerFor(source: RedisSource, settings: RedisSettings): Dialer {
+  if (typeof source === 'string') return planned({ url: source }, settings)
+  if (typeof source !== 'object' || source === null) {
+    throw new ConfigError(
+      'redis is neither a URL, nor options, nor a client',
+      "write redis: 'redis://localhost:6379'",
+    )
   }
+  // ioredis first: it has sendCommand too, but only it has defineCommand.
+  if (has(source, 'defineCommand')) return ioredisDialer(source as IoredisSource, settings)
+  if (has(source, 'withCommandOptions') && has(source, 'duplicate')) {
+    return nodeRedisDialer(source as NodeRedisSource, settings)
+  }
+  if ('totalClients' in source) {
+    throw new ConfigError(
+      'redis is a pool of node-redis, which cannot subscribe',
+      'pass the client that the pool was made of',
+    )
+  }
+  if (has(source, 'on')) {
+    throw new ConfigError(
+      'redis is a client of a library that Holdfast does not know',
+      'pass a client of redis 5.10+ or ioredis 5.4+, or a URL',
+    )
+  }
+  return planned(source as RedisOptions, settings)
+}
+
+function planned(options: RedisOptions, settings: RedisSettings): Dialer {
+  const plan = readOptions(options)
+  const { library, access } = plan
+  const { handshakeMs } = settings
+  if (plan.kind === 'cluster') {
+    return clusterDialer(plan.seeds, libraryOpen(library, access, undefined, handshakeMs), settings.random)
+  }
+  if (plan.kind === 'sentinel') {
+    return sentinelDialer({
+      name: plan.name,
+      sentinels: plan.sentinels,
+      openSentinel: libraryOpen(library, plan.sentinelAccess, undefined, handshakeMs),
+      openMaster: libraryOpen(library, access, undefined, handshakeMs),
+      clock: settings.clock,
+    })
+  }
+  const label = access.path ?? formatAddress(plan.at.host, plan.at.port)
+  return singleDialer(label, libraryOpen(library, access, plan.at, handshakeMs))
+}
+
+function has(source: object, method: string): boolean {
+  return method in source && typeof (source as Record<string, unknown>)[method] === 'function'
 }

@@ -1,8 +1,10 @@
-import { ConfigError, RedisReplyError, RedisUnavailable } from '../base/errors.ts'
+import { RedisReplyError } from '../base/errors.ts'
+import { dialError } from './dial-error.ts'
+import { Lifeline } from './lifeline.ts'
 import type { Arg, Link, Reply, ReplyAs } from './link.ts'
 import { replyError } from './reply-error.ts'
 
-/** The part of a node-redis client (5.10+ or 6) that we call. */
+/** The part of a node-redis client (5.10+ or 6) that a link calls. */
 export interface NodeRedisClient {
   on(event: string, listener: (...args: never[]) => void): unknown
   connect(): Promise<unknown>
@@ -12,28 +14,41 @@ export interface NodeRedisClient {
   unsubscribe(channels: string[]): Promise<unknown>
 }
 
-/** RESP type bytes, as node-redis names them in its type mappings. */
-const RESP = { map: 37, set: 126, double: 44, blob: 36, simple: 43, verbatim: 61 } as const
+/** Options of node-redis as far as we touch them. */
+export interface NodeRedisOptions {
+  readonly [option: string]: unknown
+  readonly RESP?: 2 | 3 | undefined
+  readonly socket?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** RESP type bytes: the keys of node-redis's type mappings. */
+const MAP = 37
+const SET = 126
+const DOUBLE = 44
+const BLOB = 36
+const SIMPLE = 43
+const VERBATIM = 61
 
 /** RESP3 answers in the shapes of RESP2, so that every client answers alike. */
-const FLAT = { [RESP.map]: Array, [RESP.set]: Array, [RESP.double]: String }
-const TEXT = { timeout: 0, typeMapping: FLAT }
+const TEXT = { timeout: 0, typeMapping: { [MAP]: Array, [SET]: Array, [DOUBLE]: String } }
 const BYTES = {
   timeout: 0,
   typeMapping: {
-    ...FLAT,
-    [RESP.blob]: Buffer,
-    [RESP.simple]: Buffer,
-    [RESP.verbatim]: Buffer,
-    [RESP.double]: Buffer,
+    [MAP]: Array,
+    [SET]: Array,
+    [DOUBLE]: Buffer,
+    [BLOB]: Buffer,
+    [SIMPLE]: Buffer,
+    [VERBATIM]: Buffer,
   },
 }
 
 /**
- * Options that put reconnecting, waiting and timing in our hands. The client's own command timeout
- * costs four to eight times the throughput and does not cover a frozen server.
+ * Reconnecting, queueing and timing are ours. The client's own command timeout would cost four to
+ * eight times the throughput and not cover a frozen server; its prefix, cache and tracking would
+ * change what is sent.
  */
-export const NODE_REDIS_OVERRIDES = {
+const OURS = {
   url: undefined,
   disableOfflineQueue: true,
   commandsQueueMaxLength: undefined,
@@ -44,110 +59,115 @@ export const NODE_REDIS_OVERRIDES = {
   emitInvalidate: false,
   keyPrefix: undefined,
   readonly: false,
-} as const
+}
 
-export const NODE_REDIS_SOCKET = {
-  connectTimeout: 30_000,
-  socketTimeout: undefined,
-  keepAliveInitialDelay: 5_000,
-  reconnectStrategy: false,
-} as const
-
-/** Connects a client made by us and turns it into a link. The deadline is the signal's. */
+/**
+ * Opens one link with a client of its own.
+ * @param create makes a client from these options: `createClient`, or `duplicate` of the user's
+ */
 export async function openNodeRedis(
-  client: NodeRedisClient,
+  create: (options: NodeRedisOptions) => NodeRedisClient,
+  base: NodeRedisOptions,
   address: string,
+  connectTimeout: number,
   signal: AbortSignal,
 ): Promise<Link> {
-  const link = new NodeRedisLink(client, address)
-  const abort = () => link.destroy()
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    if (signal.aborted) throw signal.reason
-    await client.connect()
-    if (signal.aborted) throw signal.reason
+  const open = async (RESP: 2 | 3): Promise<Link> => {
+    const life = new AbortController()
+    const socket = {
+      ...base.socket,
+      connectTimeout,
+      socketTimeout: undefined,
+      keepAliveInitialDelay: 5_000,
+      reconnectStrategy: false,
+      // `destroy()` does not reach a socket that is still connecting; node:net's signal does.
+      signal: life.signal,
+    }
+    const client = create({ ...base, ...OURS, RESP, socket })
+    const link = new NodeRedisLink(client, address, life)
+    await link.connect(signal)
     return link
+  }
+  const wanted = base.RESP ?? 3
+  try {
+    return await open(wanted)
   } catch (error) {
-    link.destroy()
+    if (wanted !== 3 || !(error instanceof RedisReplyError) || !NO_RESP3.test(error.message)) {
+      throw dialError(error, address)
+    }
+  }
+  try {
+    return await open(2)
+  } catch (error) {
     throw dialError(error, address)
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }
+
+/** Servers before 6, and proxies that speak RESP2 only. */
+const NO_RESP3 = /NOPROTO|unknown command .?HELLO/i
 
 class NodeRedisLink implements Link {
   readonly address: string
   #client: NodeRedisClient
-  #down: Error | undefined
-  #destroyed = false
-  #listeners: ((cause: Error) => void)[] = []
+  #life: Lifeline
 
-  constructor(client: NodeRedisClient, address: string) {
-    this.#client = client
+  constructor(client: NodeRedisClient, address: string, socket: AbortController) {
     this.address = address
-    client.on('error', (error: Error) => this.#lose(error))
-    client.on('end', () => this.#lose(new Error('the socket was closed')))
+    this.#client = client
+    this.#life = new Lifeline(address, () => {
+      try {
+        client.destroy()
+      } finally {
+        socket.abort()
+      }
+    })
+    client.on('error', (error: Error) => this.#life.lose(error))
+    client.on('end', () => this.#life.lose(new Error('the socket was closed')))
   }
 
-  async send(args: readonly Arg[], as: ReplyAs = 'text'): Promise<Reply> {
+  async connect(signal: AbortSignal): Promise<void> {
+    const abort = () => this.destroy()
+    signal.addEventListener('abort', abort, { once: true })
     try {
-      return (await this.#client.sendCommand(args, as === 'bytes' ? BYTES : TEXT)) as Reply
+      if (!signal.aborted) await this.#client.connect()
+      if (signal.aborted) throw signal.reason
     } catch (error) {
-      throw this.#translate(error)
+      this.destroy()
+      if (isErrorReply(error)) throw replyError(error.message)
+      throw this.#life.cause ?? error
+    } finally {
+      signal.removeEventListener('abort', abort)
     }
+  }
+
+  send(args: readonly Arg[], as: ReplyAs = 'text'): Promise<Reply> {
+    return this.#client
+      .sendCommand(args, as === 'bytes' ? BYTES : TEXT)
+      .catch(this.#translate) as Promise<Reply>
   }
 
   async subscribe(channels: readonly string[], listener: (message: string, channel: string) => void) {
-    try {
-      await this.#client.subscribe([...channels], listener)
-    } catch (error) {
-      throw this.#translate(error)
-    }
+    await this.#client.subscribe([...channels], listener).catch(this.#translate)
   }
 
   async unsubscribe(channels: readonly string[]): Promise<void> {
-    try {
-      await this.#client.unsubscribe([...channels])
-    } catch (error) {
-      throw this.#translate(error)
-    }
+    await this.#client.unsubscribe([...channels]).catch(this.#translate)
   }
 
   async ping(): Promise<void> {
-    try {
-      await this.#client.sendCommand(['PING'], TEXT)
-    } catch (error) {
-      throw this.#translate(error)
-    }
+    await this.#client.sendCommand(['PING'], TEXT).catch(this.#translate)
   }
 
   onDown(listener: (cause: Error) => void): void {
-    if (this.#down) listener(this.#down)
-    else this.#listeners.push(listener)
+    this.#life.onDown(listener)
   }
 
   destroy(): void {
-    if (this.#destroyed) return
-    this.#destroyed = true
-    this.#listeners = []
-    try {
-      this.#client.destroy()
-    } catch {
-      // It was closed already.
-    }
+    this.#life.end()
   }
 
-  #lose(error: Error): void {
-    if (this.#destroyed || this.#down) return
-    this.#down = new RedisUnavailable(`lost the connection to ${this.address}: ${reason(error)}`)
-    const listeners = this.#listeners
-    this.destroy()
-    for (const listener of listeners) listener(this.#down)
-  }
-
-  #translate(error: unknown): Error {
-    if (isErrorReply(error)) return replyError(error.message)
-    return this.#down ?? new RedisUnavailable(`the connection to ${this.address} is gone: ${reason(error)}`)
+  #translate = (error: unknown): never => {
+    throw isErrorReply(error) ? replyError(error.message) : this.#life.explain(error)
   }
 }
 
@@ -158,33 +178,4 @@ function isErrorReply(error: unknown): error is Error {
     if (proto.constructor.name === 'ErrorReply') return true
   }
   return false
-}
-
-/** A system error's code, or its message: node's own messages hold addresses, never credentials. */
-function reason(error: unknown): string {
-  return error instanceof Error
-    ? error.message.replace(/[\r\n]+/g, ' ').slice(0, 200) || error.name
-    : 'unknown'
-}
-
-function dialError(error: unknown, address: string): Error {
-  if (isErrorReply(error)) return refusedLogin(replyError(error.message), address)
-  if (error instanceof RedisReplyError || error instanceof ConfigError) return error
-  return new RedisUnavailable(`no connection to ${address}: ${reason(error)}`)
-}
-
-const LOGIN = new Set(['WRONGPASS', 'NOAUTH', 'NOPERM'])
-
-/** What a server says to the handshake tells whether trying again can help. */
-export function refusedLogin(error: RedisReplyError, address: string): Error {
-  if (
-    LOGIN.has(error.prefix) ||
-    /invalid (username|password|DB)|DB index|without any password/i.test(error.message)
-  ) {
-    return new ConfigError(
-      `${address} refused the login: ${error.message}`,
-      'correct the user name, the password or the database number of the Redis connection',
-    )
-  }
-  return new RedisUnavailable(`${address} refused the connection: ${error.message}`)
 }
