@@ -1,3 +1,4 @@
+import { ClusterPort } from './cluster.ts'
 import type { Dialer } from './link.ts'
 import { OneNodePort } from './one-node.ts'
 import type { RedisPort } from './port.ts'
@@ -8,5 +9,6 @@ import { type RedisSettings, withDefaults } from './settings.ts'
  * the background; nothing here throws because a server is down.
  */
 export function createPort(dialer: Dialer, settings: Partial<RedisSettings> = {}): RedisPort {
-  return new OneNodePort(dialer, withDefaults(settings))
+  const full = withDefaults(settings)
+  return dialer.topology === 'cluster' ? new ClusterPort(dialer, full) : new OneNodePort(dialer, full)
 }

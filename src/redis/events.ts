@@ -1,21 +1,33 @@
-import { channel } from 'node:diagnostics_channel'
+import { eventChannel } from '../base/events.ts'
 
 /** What goes out on `holdfast:redis:<event>`. Never a key, a value or a credential. */
-export interface RedisEventPayload {
+export interface RedisEvent {
+  /** `host:port`, or what is dialled while that is not known. */
   readonly address: string
+  /** Why, in one line. */
   readonly cause: string | undefined
 }
 
-const channels = {
-  ready: channel('holdfast:redis:ready'),
-  lost: channel('holdfast:redis:lost'),
-  refused: channel('holdfast:redis:refused'),
-  timeout: channel('holdfast:redis:timeout'),
-  gap: channel('holdfast:redis:gap'),
-  'bus-open': channel('holdfast:redis:bus-open'),
+const events = {
+  /** A connection proved itself and is open for traffic. */
+  ready: eventChannel<RedisEvent>('holdfast:redis:ready'),
+  /** A connection that was open is gone. */
+  lost: eventChannel<RedisEvent>('holdfast:redis:lost'),
+  /** An attempt to connect failed. */
+  refused: eventChannel<RedisEvent>('holdfast:redis:refused'),
+  /** A call was let go at its deadline. */
+  timeout: eventChannel<RedisEvent>('holdfast:redis:timeout'),
+  /** The push connection is gone: messages may have been missed. */
+  gap: eventChannel<RedisEvent>('holdfast:redis:gap'),
+  /** The push connection is open. */
+  open: eventChannel<RedisEvent>('holdfast:redis:open'),
+  /** Slots moved, or masters came or went. */
+  topology: eventChannel<RedisEvent>('holdfast:redis:topology'),
 }
 
-export function publish(name: keyof typeof channels, address: string, cause?: Error): void {
-  const target = channels[name]
-  if (target.hasSubscribers) target.publish({ address, cause: cause?.message } satisfies RedisEventPayload)
+export type RedisEventName = keyof typeof events
+
+export function tell(name: RedisEventName, address: string, cause?: Error): void {
+  const channel = events[name]
+  if (channel.active) channel.publish({ address, cause: cause?.message })
 }

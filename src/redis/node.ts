@@ -2,6 +2,7 @@ import { sleep } from '../base/clock.ts'
 import { Closed, ConfigError, RedisUnavailable } from '../base/errors.ts'
 import { Backoff } from './backoff.ts'
 import { Bus } from './bus.ts'
+import type { RedisEventName } from './events.ts'
 import type { Identity } from './identity.ts'
 import { recheck } from './identity.ts'
 import type { Arg, Dialer, Reply, Target } from './link.ts'
@@ -18,10 +19,8 @@ import type { RedisSettings } from './settings.ts'
 export interface NodeOwner {
   /** Something suggests that this is not the master any more, or that slots moved. */
   doubt(node: SupervisedNode, cause: string): void
-  event(name: RedisEvent, node: SupervisedNode, cause?: Error): void
+  event(name: RedisEventName, node: SupervisedNode, cause?: Error): void
 }
-
-export type RedisEvent = 'ready' | 'lost' | 'refused' | 'timeout' | 'gap' | 'bus-open'
 
 /** Answers of the server that mean: this connection does not lead to a usable master. */
 const NOT_A_MASTER = new Set(['READONLY', 'MASTERDOWN', 'LOADING', 'NOAUTH'])
@@ -60,7 +59,7 @@ export class SupervisedNode implements RedisNode {
     this.#address = target ? `${target.host}:${target.port}` : dialer.label
     this.#since = settings.clock.wall()
     this.bus = new Bus(dialer, settings, {
-      open: () => owner.event('bus-open', this),
+      open: () => owner.event('open', this),
       gap: (cause) => owner.event('gap', this, cause),
     })
     void this.#run()
@@ -107,7 +106,7 @@ export class SupervisedNode implements RedisNode {
   /** Resolves once ready; rejects at once with ConfigError when trying again cannot help. */
   whenReady(): Promise<void> {
     if (this.#state === 'ready') return Promise.resolve()
-    if (this.#state === 'closed') return Promise.reject(new Closed())
+    if (this.#state === 'closed') return Promise.reject(this.#refusal())
     if (this.#lastError instanceof ConfigError) return Promise.reject(this.#lastError)
     return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }))
   }
@@ -227,7 +226,7 @@ export class SupervisedNode implements RedisNode {
       }
     }
     if (session.isLost) throw await lost
-    if (this.#isClosed()) throw new Closed()
+    if (this.#isClosed()) throw this.#refusal()
   }
 
   #onReady({ session, identity, incarnation }: Opened): void {
@@ -318,7 +317,7 @@ export class SupervisedNode implements RedisNode {
   }
 
   #refusal(): Error {
-    if (this.#state === 'closed') return new Closed()
+    if (this.#state === 'closed') return this.#closing.signal.reason as Error
     return this.#lastError
       ? unavailable(this.#address, this.#lastError)
       : new RedisUnavailable(`not connected to ${this.#address} yet`)

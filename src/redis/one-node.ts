@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
-import { publish } from './events.ts'
+import { tell } from './events.ts'
 import type { Dialer } from './link.ts'
 import { SupervisedNode } from './node.ts'
 import type { RedisHealth, RedisPort } from './port.ts'
@@ -25,7 +25,7 @@ export class OneNodePort implements RedisPort {
     this.random = settings.random
     this.#node = new SupervisedNode(dialer, undefined, settings, {
       doubt() {},
-      event: (name, node, cause) => publish(name, node.address, cause),
+      event: (name, node, cause) => tell(name, node.address, cause),
     })
   }
 

@@ -46,7 +46,8 @@ export async function openSession(
   }
 }
 
-function dialWithin(
+/** Dials within the handshake deadline, and closes what comes too late. */
+export function dialWithin(
   dialer: Dialer,
   target: Target | undefined,
   settings: RedisSettings,

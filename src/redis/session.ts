@@ -15,6 +15,12 @@ export interface SessionEvents {
   refused(meaning: string): void
 }
 
+interface Call {
+  settled: boolean
+  readonly reject: (cause: Error) => void
+  timer: Timer | undefined
+}
+
 /**
  * One link and all that watches it: a deadline for each call, a watchdog, the breaker and the
  * memory of which scripts this connection has seen. It ends with the link, never before or after.
@@ -26,6 +32,9 @@ export class Session {
   #lost: Error | undefined
   #settings: RedisSettings
   #events: SessionEvents
+  /** Callers still waiting. */
+  #calls = new Set<Call>()
+  /** Sends without a reply, those that nobody waits for any more included. */
   #pending = 0
   #missedInARow = 0
   /** When the oldest send since the last reply was made; undefined while nothing is awaited. */
@@ -100,61 +109,69 @@ export class Session {
     this.#lost = cause
     this.#watch?.cancel()
     this.link.destroy()
+    // Nobody waits for a client library to notice that its socket is gone.
+    for (const call of [...this.#calls]) {
+      if (this.#settle(call)) call.reject(unavailable(this.link.address, cause))
+    }
   }
 
   #track<T>(start: () => Promise<T>, deadline: number): Promise<T> {
-    const { clock, lagMs, maxPending } = this.#settings
+    const { clock, maxPending } = this.#settings
+    const { address } = this.link
     return new Promise<T>((resolve, reject) => {
-      if (this.#lost) return reject(unavailable(this.link.address, this.#lost))
+      if (this.#lost) return reject(unavailable(address, this.#lost))
       if (this.#pending >= maxPending) {
-        return reject(new RedisUnavailable(`${maxPending} calls already wait for ${this.link.address}`))
+        return reject(new RedisUnavailable(`${maxPending} calls already wait for ${address}`))
       }
       const sentAt = clock.mono()
-      let settled = false
+      const call: Call = { settled: false, reject, timer: undefined }
+      call.timer = clock.after(deadline, () => this.#overdue(call, sentAt, deadline))
+      this.#calls.add(call)
       this.#pending++
       this.#waitingSince ??= sentAt
-      const timer = clock.after(deadline, () => {
-        const late = clock.mono() - sentAt - deadline
-        // The answer may lie unread in the socket because our own event loop was busy.
-        clock.afterInput(() => {
-          if (settled) return
-          settled = true
-          reject(new RedisTimeout(`no answer from ${this.link.address} within ${deadline} ms`))
-          this.#missed(late > lagMs)
-        })
-      })
-      const done = (answered: boolean) => {
-        this.#pending--
-        timer.cancel()
-        if (!answered) return
-        this.#heard(sentAt)
-        if (!settled) this.#missedInARow = 0
-      }
       start().then(
         (value) => {
-          done(true)
-          if (settled) return
-          settled = true
-          resolve(value)
+          this.#answered(sentAt, !call.settled)
+          if (this.#settle(call)) resolve(value)
         },
         (error: unknown) => {
           const refused = error instanceof RedisReplyError
-          done(refused)
-          if (!settled) {
-            settled = true
-            reject(this.#lost && !refused ? unavailable(this.link.address, this.#lost) : error)
-          }
+          if (refused) this.#answered(sentAt, !call.settled)
+          else this.#pending--
+          if (this.#settle(call)) reject(error)
           if (refused) this.#events.refused(meaningOf(error))
         },
       )
     })
   }
 
-  #heard(sentAt: number): void {
+  #settle(call: Call): boolean {
+    if (call.settled) return false
+    call.settled = true
+    call.timer?.cancel()
+    this.#calls.delete(call)
+    return true
+  }
+
+  /** Something came back, if perhaps too late for its caller: the server lives. */
+  #answered(sentAt: number, inTime: boolean): void {
     const now = this.#settings.clock.mono()
+    this.#pending--
     this.#lastHeard = now
     this.latency = now - sentAt
     this.#waitingSince = this.#pending > 0 ? now : undefined
+    if (inTime) this.#missedInARow = 0
+  }
+
+  #overdue(call: Call, sentAt: number, deadline: number): void {
+    const { clock, lagMs } = this.#settings
+    const ourFault = clock.mono() - sentAt - deadline > lagMs
+    // The answer may lie unread in the socket because our own event loop was busy.
+    clock.afterInput(() => {
+      if (!this.#settle(call)) return
+      call.reject(new RedisTimeout(`no answer from ${this.link.address} within ${deadline} ms`))
+      this.#missed(ourFault)
+    })
   }
 
   /** Breaker: deadlines missed in a row mean a server too slow to use, even if it still breathes. */
@@ -177,7 +194,8 @@ export class Session {
     const now = clock.mono()
     if (this.#waitingSince !== undefined && now - this.#waitingSince >= deadAfterMs) {
       const silent = Math.round(now - this.#waitingSince)
-      return this.fail(new RedisUnavailable(`${this.link.address} has been silent for ${silent} ms`))
+      this.fail(new RedisUnavailable(`${this.link.address} has been silent for ${silent} ms`))
+      return
     }
     // A PING of the watchdog has no deadline of its own: silence is judged above.
     if (this.#waitingSince === undefined && now - this.#lastHeard >= pingEveryMs / 2) {
