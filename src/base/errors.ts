@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   ONCE_MISMATCH: 'The key was used before with another payload.',
   ONCE_INDETERMINATE: 'A run under this key died; whether it took effect is unknown.',
   ONCE_FAILED: 'The run under this key failed for good.',
+  ONCE_NO_RESULT: 'The run under this key ended well, but its result could not be kept.',
   ONCE_SUPERSEDED: 'Another run took over this key; what this one did was not recorded.',
 } as const
 
