@@ -11,8 +11,11 @@ export interface Clock {
   wall(): number
   /** Monotonic clock in ms (fractional); the base of every deadline and trust interval. */
   mono(): number
-  /** Runs `fn` after `ms`. Timers never keep the process alive. */
-  after(ms: number, fn: () => void): Timer
+  /**
+   * Runs `fn` after `ms`. Background work must not keep a process alive, so a timer does not,
+   * unless it `holds` it: then somebody awaits a promise that only this timer may settle.
+   */
+  after(ms: number, fn: () => void, holds?: boolean): Timer
   /** Runs `fn` once the current run of microtasks has drained: the end of "this tick". */
   endOfTick(fn: () => void): void
   /** Runs `fn` after pending socket input had a chance to be read (late-timer second look). */
@@ -22,9 +25,9 @@ export interface Clock {
 export const systemClock: Clock = {
   wall: () => Date.now(),
   mono: () => performance.now(),
-  after(ms, fn) {
+  after(ms, fn, holds = false) {
     const handle = setTimeout(fn, ms)
-    handle.unref()
+    if (!holds) handle.unref()
     return { cancel: () => clearTimeout(handle) }
   },
   endOfTick: (fn) => process.nextTick(fn),
@@ -39,10 +42,11 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
       timer.cancel()
       reject(signal?.reason)
     }
-    const timer = clock.after(ms, () => {
+    const settle = (): void => {
       signal?.removeEventListener('abort', onAbort)
       resolve()
-    })
+    }
+    const timer = clock.after(ms, settle, true)
     signal?.addEventListener('abort', onAbort, { once: true })
   })
 }
