@@ -12,7 +12,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, join } from 'node:path'
 
 const OUT = '.docs-blocks'
-const pages = ['README.md', ...readdirSync('docs', { recursive: true }).map((name) => join('docs', String(name)))]
+const pages = [
+  'README.md',
+  ...readdirSync('docs', { recursive: true }).map((name) => join('docs', String(name))),
+]
   .filter((path) => path.endsWith('.md') && existsSync(path))
   .sort()
 
@@ -35,7 +38,12 @@ writeFileSync(
   join(OUT, 'tsconfig.json'),
   JSON.stringify({
     extends: '../tsconfig.json',
-    compilerOptions: { paths: {}, noUnusedLocals: false, noUnusedParameters: false, noImplicitReturns: false },
+    compilerOptions: {
+      paths: {},
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+      noImplicitReturns: false,
+    },
     include: ['*.ts'],
     exclude: [],
   }),
@@ -43,7 +51,8 @@ writeFileSync(
 const result = spawnSync('npx', ['--no-install', 'tsc', '-p', OUT, '--pretty', 'false'], { encoding: 'utf8' })
 const output = `${result.stdout}${result.stderr}`.replace(
   /^\S*?([^\s/(]+\.ts)\((\d+),(\d+)\)/gm,
-  (whole, name, line, column) => (sources.has(name) ? `${sources.get(basename(name))}:${line}:${column}` : whole),
+  (whole, name, line, column) =>
+    sources.has(name) ? `${sources.get(basename(name))}:${line}:${column}` : whole,
 )
 if (result.status === 0) {
   rmSync(OUT, { recursive: true, force: true })

@@ -1,0 +1,38 @@
+/**
+ * Rewrites the tables of the docs that follow from the source: error codes (docs/5.errors.md) and
+ * which test proves which requirement (docs/6.requirements.md). Run by `npm run docs:tables`.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { ERROR_CODES } from '../src/base/errors.ts'
+import { tableRows } from '../test/support/markdown.ts'
+import { provedRequirements } from '../test/support/requirement-ids.ts'
+
+/** Replaces the rows of every table that follows the marker. */
+function rewrite(path: string, rowsFrom: (old: string[][]) => string[][]): void {
+  const text = readFileSync(path, 'utf8')
+  const tables = /(<!-- generated: npm run docs:tables -->\n\|.*\n\|.*\n)((?:\|.*\n)*)/g
+  const rewritten = text.replace(tables, (_, head: string, old: string) => {
+    const rows = rowsFrom(tableRows({ path, text: old }))
+    return head + rows.map((cells) => `| ${cells.join(' | ')} |\n`).join('')
+  })
+  if (rewritten !== text) writeFileSync(path, rewritten)
+}
+
+rewrite('docs/5.errors.md', () =>
+  Object.entries(ERROR_CODES).map(([code, meaning]) => [`\`${code}\``, meaning]),
+)
+
+const proved = provedRequirements()
+rewrite('docs/6.requirements.md', (old) =>
+  old.map(([id = '', what = '']) => {
+    const files = proved.get(id) ?? []
+    proved.delete(id)
+    return [id, what, files.map((file) => `\`${file}\``).join(' ')]
+  }),
+)
+if (proved.size > 0) {
+  console.error(
+    `no such requirement: ${[...proved].map(([id, files]) => `${id} (${files.join(', ')})`).join('; ')}`,
+  )
+  process.exitCode = 1
+}
