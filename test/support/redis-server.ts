@@ -16,6 +16,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
@@ -148,7 +149,8 @@ class Instance implements RedisServer {
       // Its own process group: a Ctrl-C reaches the tests, and the tests end the server.
       detached: true,
     })
-    guard.unref()
+    // A server alone keeps no program running that forgot to stop it (see also unref below).
+    for (const pipe of [guard.stdin, guard.stdout]) if (pipe instanceof Socket) pipe.unref()
     guard.stdin.on('error', () => {})
     this.#guard = guard
     this.#gone = new Promise((resolve) => {
@@ -165,6 +167,7 @@ class Instance implements RedisServer {
       guard.once('error', reject)
     })
     await this.#untilReady()
+    guard.unref()
   }
 
   pause(): void {
@@ -176,6 +179,7 @@ class Instance implements RedisServer {
   }
 
   async kill(): Promise<void> {
+    this.#guard?.ref()
     this.killNow()
     await this.#gone
   }
@@ -183,6 +187,7 @@ class Instance implements RedisServer {
   async restart(options: { keepData?: boolean } = {}): Promise<void> {
     const keep = options.keepData ?? Boolean(this.#options.aof)
     if (this.alive) {
+      this.#guard?.ref()
       this.resume()
       if (keep && !this.#options.aof) await this.cli('SAVE')
       process.kill(this.pid, 'SIGTERM')
