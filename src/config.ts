@@ -1,6 +1,8 @@
+import { type Env, EnvReader } from './base/env-reader.ts'
 import { ConfigError } from './base/errors.ts'
 import type { CacheOptions } from './cache/options.ts'
 import type { HoldfastOptions } from './holdfast.ts'
+import type { RedisOptions } from './redis/options.ts'
 import { maskUrl, readRedisUrl, redisUrl } from './redis/url.ts'
 
 export interface EnvConfig {
@@ -24,11 +26,10 @@ export interface EnvDefaults {
   ttls?: Record<string, number> | undefined
 }
 
-export type Env = Record<string, string | undefined>
-
 const URL_NAMES = ['HOLDFAST_REDIS_URL', 'REDIS_URL', 'VALKEY_URL']
 const DATA_URL_NAMES = ['HOLDFAST_REDIS_DATA_URL', 'REDIS_DATA_URL']
 const CREDENTIAL_PARTS = ['REDIS_PASSWORD', 'REDIS_USERNAME', 'REDIS_DB', 'REDIS_SSL']
+const CLUSTER = 'REDIS_CLUSTER_NODES'
 /** One link for commands, one for pushes: what Holdfast opens per server. */
 const LINKS_PER_SERVER = 2
 
@@ -42,8 +43,8 @@ export function configFromEnv(env: Env = process.env, defaults: EnvDefaults = {}
   const reader = new EnvReader(env)
   const options: HoldfastOptions = {}
 
-  const url = readTarget(reader)
-  if (url) options.redis = withDataRole(reader, url)
+  const cache = readTarget(reader)
+  if (cache) options.redis = withDataRole(reader, cache.source)
   else if (!reader.sources.redis) reader.sources.redis = 'default'
   checkConnections(reader, options.redis)
 
@@ -52,23 +53,31 @@ export function configFromEnv(env: Env = process.env, defaults: EnvDefaults = {}
     options.namespace = namespace
     reader.sources.namespace = 'HOLDFAST_NAMESPACE'
   }
-  const cache = readCache(reader, defaults)
-  if (Object.keys(cache).length > 0) options.cache = cache
+  const settings = readCache(reader, defaults)
+  if (Object.keys(settings).length > 0) options.cache = settings
 
   return {
     options,
-    target: url ? maskUrl(url) : 'process memory',
+    target: cache?.shown ?? 'process memory',
     warnings: reader.warnings,
     sources: reader.sources,
     features: {
-      cache: cache.enabled !== false,
+      cache: settings.enabled !== false,
       rateLimit: reader.flag('RATE_LIMIT_ENABLED') ?? true,
     },
   }
 }
 
-/** The URL of the cache role, or undefined for process memory. */
-function readTarget(reader: EnvReader): string | undefined {
+interface Target {
+  readonly source: string | RedisOptions
+  /** Fit to be printed. */
+  readonly shown: string
+}
+
+const atUrl = (url: string): Target => ({ source: url, shown: maskUrl(url) })
+
+/** Where the cache role is; undefined for process memory. */
+function readTarget(reader: EnvReader): Target | undefined {
   const enabled = reader.flag('REDIS_ENABLED')
   if (enabled === false) {
     reader.sources.redis = 'REDIS_ENABLED'
@@ -80,13 +89,14 @@ function readTarget(reader: EnvReader): string | undefined {
     warnOfOtherUrls(reader, name)
     warnOfParts(reader, name, new URL(url))
     reader.sources.redis = name
-    return url
+    return atUrl(url)
   }
+  if (reader.text(CLUSTER)) return readCluster(reader)
   const host = reader.text('REDIS_HOST')
   const port = reader.whole('REDIS_PORT', 1, 65_535)
   if (host || port !== undefined || enabled) {
     reader.sources.redis = host ? 'REDIS_HOST' : port !== undefined ? 'REDIS_PORT' : 'REDIS_ENABLED'
-    return urlFromParts(reader, host ?? 'localhost', port ?? 6379)
+    return atUrl(urlFromParts(reader, host ?? 'localhost', port ?? 6379))
   }
   const orphans = CREDENTIAL_PARTS.filter((part) => reader.text(part))
   if (orphans.length > 0) {
@@ -95,6 +105,41 @@ function readTarget(reader: EnvReader): string | undefined {
     )
   }
   return undefined
+}
+
+/** Some nodes of a cluster, which share user, password and TLS. */
+function readCluster(reader: EnvReader): Target {
+  if (reader.whole('REDIS_DB', 0, 1_000_000)) {
+    throw new ConfigError(
+      `REDIS_DB is set together with ${CLUSTER}, and a cluster has only database 0`,
+      'take REDIS_DB away and keep applications apart by HOLDFAST_NAMESPACE',
+    )
+  }
+  const nodes = reader
+    .text(CLUSTER)!
+    .split(/[\s,]+/)
+    .filter(Boolean)
+  if (!nodes.every((node) => /^[\w.-]+(:\d+)?$|^\[[\da-fA-F:.]+\](:\d+)?$/.test(node))) {
+    throw new ConfigError(
+      `${CLUSTER} is not a list of host:port`,
+      'write for example 10.0.0.1:6379,10.0.0.2:6379; user and password go in REDIS_USERNAME and REDIS_PASSWORD',
+    )
+  }
+  const ignored = ['REDIS_HOST', 'REDIS_PORT'].filter((part) => reader.text(part))
+  if (ignored.length > 0) reader.warnings.push(`${CLUSTER} wins over ${ignored.join(' and ')}`)
+  reader.sources.redis = CLUSTER
+  const username = reader.text('REDIS_USERNAME')
+  const password = reader.text('REDIS_PASSWORD')
+  const tls = reader.flag('REDIS_SSL') ?? false
+  return {
+    source: {
+      cluster: nodes,
+      ...(username && { username }),
+      ...(password && { password }),
+      ...(tls && { tls }),
+    },
+    shown: `cluster ${nodes.join(',')}`,
+  }
 }
 
 function urlFromParts(reader: EnvReader, host: string, port: number): string {
@@ -116,6 +161,7 @@ function urlFromParts(reader: EnvReader, host: string, port: number): string {
 }
 
 function warnOfOtherUrls(reader: EnvReader, used: string): void {
+  if (reader.text(CLUSTER)) reader.warnings.push(`${used} is used, ${CLUSTER} is ignored`)
   for (const other of URL_NAMES.slice(URL_NAMES.indexOf(used) + 1)) {
     const value = reader.text(other)
     if (value && value !== reader.text(used)) reader.warnings.push(`${used} is used, ${other} is ignored`)
@@ -150,12 +196,12 @@ function warnOfParts(reader: EnvReader, name: string, url: URL): void {
   }
 }
 
-function withDataRole(reader: EnvReader, url: string): NonNullable<HoldfastOptions['redis']> {
+function withDataRole(reader: EnvReader, cache: Target['source']): NonNullable<HoldfastOptions['redis']> {
   const name = DATA_URL_NAMES.find((candidate) => reader.text(candidate))
-  if (!name) return url
+  if (!name) return cache
   const data = readRedisUrl(reader.text(name)!, name)
   reader.sources['redis.data'] = name
-  return data === url ? url : { cache: url, data }
+  return data === cache ? cache : { cache, data }
 }
 
 function checkConnections(reader: EnvReader, redis: HoldfastOptions['redis']): void {
@@ -201,54 +247,3 @@ function readCache(reader: EnvReader, defaults: EnvDefaults): NonNullable<Holdfa
 }
 
 const variableOf = (namespace: string): string => `CACHE_TTL_${namespace.replace(/\W/g, '_').toUpperCase()}`
-
-class EnvReader {
-  readonly warnings: string[] = []
-  readonly sources: Record<string, string> = {}
-  readonly #env: Env
-
-  constructor(env: Env) {
-    this.#env = env
-  }
-
-  text(name: string): string | undefined {
-    return this.#env[name]?.trim() || undefined
-  }
-
-  names(prefix: string): string[] {
-    return Object.keys(this.#env)
-      .filter((name) => name.length > prefix.length && name.startsWith(prefix) && this.text(name))
-      .sort()
-  }
-
-  flag(name: string): boolean | undefined {
-    const value = this.text(name)?.toLowerCase()
-    if (value === undefined) return undefined
-    if (['true', '1', 'yes', 'on'].includes(value)) return true
-    if (['false', '0', 'no', 'off'].includes(value)) return false
-    throw new ConfigError(`${name} is neither true nor false`, 'write true or false')
-  }
-
-  whole(name: string, least: number, most: number): number | undefined {
-    const value = this.text(name)
-    if (value === undefined) return undefined
-    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN
-    if (number >= least && number <= most) return number
-    throw new ConfigError(
-      `${name} is not a whole number from ${least} to ${most}`,
-      'correct it, or take it away for the default',
-    )
-  }
-
-  /** @returns milliseconds */
-  seconds(name: string): number | undefined {
-    const value = this.text(name)
-    if (value === undefined) return undefined
-    const seconds = /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN
-    if (seconds >= 0.001 && seconds <= 315_360_000) return seconds * 1_000
-    throw new ConfigError(
-      `${name} is not a number of seconds above 0`,
-      'write for example 300; CACHE_ENABLED=false switches caching off',
-    )
-  }
-}

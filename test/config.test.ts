@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import type { Env } from '../src/base/env-reader.ts'
 import { HoldfastError } from '../src/base/errors.ts'
-import { configFromEnv, type Env } from '../src/config.ts'
+import { configFromEnv } from '../src/config.ts'
 
 const page = readFileSync(new URL('../docs/7.configuration.md', import.meta.url), 'utf8')
 
