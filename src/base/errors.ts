@@ -47,6 +47,7 @@ export class HoldfastError extends Error {
 
   /** Holds across two copies of the package in one process. */
   static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: each subclass inherits this method; only the base goes by the brand
     if (this !== HoldfastError) return Function.prototype[Symbol.hasInstance].call(this, value)
     return typeof value === 'object' && value !== null && BRAND in value
   }
