@@ -12,7 +12,6 @@ import { type RedisSettings, withDefaults } from './settings.ts'
 
 /** A client of node-redis (client, cluster, sentinel) or ioredis (Redis, Cluster). */
 export interface RedisClientLike {
-  duplicate(...args: never[]): unknown
   on(...args: never[]): unknown
 }
 
@@ -39,7 +38,7 @@ export function dialerFor(source: RedisSource, settings: RedisSettings): Dialer 
   }
   // ioredis first: it has sendCommand too, but only it has defineCommand.
   if (has(source, 'defineCommand')) return ioredisDialer(source as IoredisSource, settings)
-  if (has(source, 'withCommandOptions') && has(source, 'duplicate')) {
+  if (has(source, 'withCommandOptions') && !('totalClients' in source)) {
     return nodeRedisDialer(source as NodeRedisSource, settings)
   }
   if ('totalClients' in source) {

@@ -51,11 +51,20 @@ async function loadLibrary(wanted: 'redis' | 'ioredis' | undefined): Promise<Lib
 // The casts below: both libraries type their options far more narrowly than the few fields we set,
 // and differently in each major version. The contract tests run over two majors of each.
 
-/** `createClient` of `redis`, or of the bare `@redis/client`. */
+let mould: (NodeRedisClient & { duplicate(options: NodeRedisOptions): NodeRedisClient }) | undefined
+
+/**
+ * node-redis, or the bare `@redis/client`. `createClient` builds a class with hundreds of commands
+ * on each call (20 ms); `duplicate` of one client that never connects costs nothing.
+ */
 export async function loadNodeRedis(): Promise<CreateNodeRedis | undefined> {
-  const module =
-    (await ifInstalled(() => import('redis'))) ?? (await ifInstalled(() => import('@redis/client')))
-  return module?.createClient as unknown as CreateNodeRedis | undefined
+  if (!mould) {
+    const module =
+      (await ifInstalled(() => import('redis'))) ?? (await ifInstalled(() => import('@redis/client')))
+    mould ??= module?.createClient() as unknown as typeof mould
+  }
+  const client = mould
+  return client && ((options) => client.duplicate(options))
 }
 
 export async function loadIoredis(): Promise<CreateIoredis | undefined> {

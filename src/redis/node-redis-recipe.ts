@@ -10,7 +10,7 @@ import type { RedisSettings } from './settings.ts'
 
 /** A client, cluster or sentinel of node-redis, as far as we look at it. */
 export interface NodeRedisSource {
-  duplicate(overrides?: object): unknown
+  duplicate?(overrides?: object): unknown
 }
 
 /**
@@ -30,7 +30,7 @@ function singleOf(source: NodeRedisSource, options: NodeRedisOptions, settings: 
   const home = { host: String(socket.host ?? 'localhost'), port: Number(socket.port ?? 6379) }
   const label = path ?? formatAddress(home.host, home.port)
   // `duplicate` keeps the user's own copy and version of the library.
-  const create = (given: NodeRedisOptions) => source.duplicate(given) as NodeRedisClient
+  const create = (given: NodeRedisOptions) => source.duplicate?.(given) as NodeRedisClient
   return singleDialer(label, (target, signal) => {
     const to = target ?? home
     const base = path ? options : { ...options, socket: { ...socket, ...to } }
@@ -102,10 +102,10 @@ function optionsOf(source: NodeRedisSource): NodeRedisOptions {
     }
   }
   const parent = Object.create(source, { constructor: { value: Recorder } }) as NodeRedisSource
-  source.duplicate.call(Object.create(parent))
+  source.duplicate?.call(Object.create(parent))
   if (seen) return seen
   throw new ConfigError(
-    'the options of this node-redis client cannot be read',
-    'give Holdfast the URL instead of the client, or a client of redis 5.10 or newer',
+    'the options of this node-redis client cannot be read (a sentinel client before redis 6 hides them)',
+    "pass redis: { name: 'mymaster', sentinels: ['host:26379'] } or a URL instead of the client",
   )
 }
