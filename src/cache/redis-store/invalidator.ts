@@ -105,10 +105,15 @@ export class Invalidator {
     this.#coherence.dropOwn(bucket, what)
     const replayed = bucket.journal.add(what)
     this.#retryLater(bucket)
+    const giveUp = new AbortController()
     const confirmed = await Promise.race([
       replayed.then(() => true),
-      sleep(this.#time.clock, Math.max(0, left)).then(() => false),
+      sleep(this.#time.clock, Math.max(0, left), giveUp.signal).then(
+        () => false,
+        () => true,
+      ),
     ])
+    giveUp.abort()
     if (!confirmed) {
       this.#tally.invalidationsUnacknowledged++
       throw new NotAcknowledged('Redis did not confirm the invalidation in time', { cause })

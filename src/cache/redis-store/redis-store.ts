@@ -27,8 +27,9 @@ import { inspectKey } from './inspect.ts'
 import { Invalidator } from './invalidator.ts'
 import { bucketOf, createLayout } from './layout.ts'
 import { LocalCopies } from './local-copies.ts'
-import { parseWord, Reader } from './reader.ts'
+import { Reader } from './reader.ts'
 import { scanKeys } from './scan.ts'
+import { MARK } from './scripts.ts'
 import { CLUSTER_BUCKETS, DEADLINES, type StoreDeadlines } from './settings.ts'
 import { StoreTime } from './store-time.ts'
 import { Tally } from './tally.ts'
@@ -269,11 +270,10 @@ class RedisStore implements CacheStore {
 
   async mark(): Promise<Mark> {
     const stamps = this.#buckets.map(async ({ layout, node }): Promise<Stamp> => {
-      const { incarnation } = node
-      const text = await node.send(['GET', layout.word], { deadline: this.#deadlines.read })
-      const word = typeof text === 'string' ? parseWord(text) : undefined
-      // No stamp that a script could accept: the write will invalidate instead of storing.
-      return word?.incarnation === incarnation ? { epoch: word.epoch, seq: word.seq } : { epoch: '-', seq: 0 }
+      const options = { deadline: this.#deadlines.read }
+      const reply = await node.eval(MARK, [layout.word], [node.incarnation, this.#random.id()], options)
+      const [epoch, seq] = reply as [string, string]
+      return { epoch, seq: Number(seq) }
     })
     return { stamps: await Promise.all(stamps) }
   }

@@ -331,6 +331,14 @@ local born = members(tonumber(ARGV[4]))
 return { E, tostring(s), tostring(now), tostring(born) }`,
 )
 
+/** Where the bucket's history stands now: for a write-through that begins here. */
+export const MARK = defineScript(
+  'cache.mark',
+  `${WORD}
+if lost then save_word() end
+return { E, tostring(s) }`,
+)
+
 /** Keeps a lease alive (ms > 0) or gives it back (ms = 0), only if it is still ours. KEYS l. */
 export const HOLD = defineScript(
   'cache.hold',

@@ -1,0 +1,83 @@
+import { systemClock } from '../../../src/base/clock.ts'
+import { systemRandom } from '../../../src/base/random.ts'
+import { createRedisStore } from '../../../src/cache/redis-store/redis-store.ts'
+import type { CacheStore, Draft, Entry, Lease, ReadReply } from '../../../src/cache/store.ts'
+import { connectRedis, type RedisSource } from '../../../src/redis/connect.ts'
+import type { RedisPort } from '../../../src/redis/port.ts'
+import { until } from '../../support/until.ts'
+
+/** One process as the store sees it: its own connections, its own local copies. */
+export interface Peer {
+  readonly port: RedisPort
+  readonly store: CacheStore
+  close(): Promise<void>
+}
+
+let names = 0
+
+/** A namespace that no other test uses. */
+export const freshNamespace = (): string => `t${process.pid}-${++names}`
+
+export async function openPeer(
+  source: RedisSource,
+  namespace: string,
+  options: { l1?: boolean; buckets?: number } = {},
+): Promise<Peer> {
+  const port = connectRedis(source)
+  await port.ready(5_000)
+  const store = createRedisStore({
+    port,
+    namespace,
+    l1: options.l1 === false ? false : {},
+    clock: systemClock,
+    random: systemRandom,
+    buckets: options.buckets,
+  })
+  return {
+    port,
+    store,
+    async close() {
+      await store.close()
+      await port.close()
+    },
+  }
+}
+
+export function draft(value: unknown, options: Partial<Draft> = {}): Draft {
+  return {
+    body: JSON.stringify(value),
+    flags: '',
+    tags: [],
+    ttlMs: 60_000,
+    staleMs: 0,
+    loadMs: 1,
+    etag: undefined,
+    ...options,
+  }
+}
+
+export async function granted(store: CacheStore, key: string, tags: readonly string[] = []): Promise<Lease> {
+  const reply = await store.lease(key, tags)
+  if (reply.state !== 'granted') throw new Error(`the lease was ${reply.state}`)
+  return reply.lease
+}
+
+/** Lease and fill in one go. */
+export async function store(target: CacheStore, key: string, value: unknown, options: Partial<Draft> = {}) {
+  const lease = await granted(target, key, options.tags ?? [])
+  return target.fill(lease, draft(value, options))
+}
+
+export function valueOf(reply: ReadReply | Entry | undefined): unknown {
+  const entry =
+    reply !== undefined && 'state' in reply ? (reply.state === 'found' ? reply.entry : undefined) : reply
+  return entry === undefined ? undefined : JSON.parse(String(entry.body))
+}
+
+/** Reads until the value is served from process memory. */
+export async function warmL1(peer: Peer, key: string): Promise<void> {
+  await until('the copy is served from process memory', async () => {
+    await peer.store.read(key, [])
+    return peer.store.peek(key)
+  })
+}
