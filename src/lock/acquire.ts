@@ -2,6 +2,8 @@ import type { Clock } from '../base/clock.ts'
 import { HoldfastError } from '../base/errors.ts'
 import { LockTimeout, LockUnavailable } from './errors.ts'
 import { Lease, releaseQuietly } from './lease.ts'
+import { Nap } from './nap.ts'
+import { mayRetry } from './retry.ts'
 import type { Claimant, ClaimReply, Ear, LockStore, Target } from './store.ts'
 import { safetyMargin } from './watchdog.ts'
 
@@ -122,74 +124,6 @@ class Attempt {
     return new LockTimeout(this.#clock.mono() - this.#started, this.#leaseMs)
   }
 }
-
-/** A sleep that can be ended early, also just before it begins. */
-class Nap {
-  #clock: Clock
-  #signal: AbortSignal | undefined
-  #wake: (() => void) | undefined
-  #ended = false
-
-  constructor(clock: Clock, signal: AbortSignal | undefined) {
-    this.#clock = clock
-    this.#signal = signal
-  }
-
-  end(): void {
-    this.#ended = true
-    this.#wake?.()
-  }
-
-  rearm(): void {
-    this.#ended = false
-  }
-
-  /** Rejects with the signal's reason. */
-  sleep(ms: number): Promise<void> {
-    const signal = this.#signal
-    if (signal?.aborted) return Promise.reject(signal.reason)
-    if (this.#ended || ms <= 0) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const done = () => {
-        timer.cancel()
-        this.#wake = undefined
-        signal?.removeEventListener('abort', onAbort)
-      }
-      const onAbort = () => {
-        done()
-        reject(signal?.reason)
-      }
-      this.#wake = () => {
-        done()
-        resolve()
-      }
-      const timer = this.#clock.after(ms, () => this.#wake?.())
-      signal?.addEventListener('abort', onAbort, { once: true })
-    })
-  }
-}
-
-/** A refusal by the server (no rights, wrong type, full) will not mend within a wait. */
-function mayRetry(error: unknown): boolean {
-  if (!(error instanceof HoldfastError)) return false
-  return error.code === 'REDIS_UNAVAILABLE' || error.code === 'REDIS_TIMEOUT' || isPassing(error)
-}
-
-function isPassing(error: HoldfastError): boolean {
-  return error.code === 'REDIS_REPLY' && 'prefix' in error && PASSING.has(String(error.prefix))
-}
-
-/** LATE: our own script refused to run after its deadline. The rest end with the failover they belong to. */
-const PASSING = new Set([
-  'LATE',
-  'LOADING',
-  'READONLY',
-  'MASTERDOWN',
-  'CLUSTERDOWN',
-  'TRYAGAIN',
-  'MOVED',
-  'ASK',
-])
 
 function unavailable(error: unknown): unknown {
   if (!(error instanceof HoldfastError) || error.code === 'CLOSED') return error

@@ -1,0 +1,13 @@
+export {
+  OnceFailed,
+  OnceIndeterminate,
+  OnceMismatch,
+  OnceNoResult,
+  OnceRunning,
+  OnceSuperseded,
+  OnceUnavailable,
+  type Outcome,
+} from './errors.ts'
+export { createOnce, type Once, type OnceOptions, type OnceSetup, type Verdict } from './once.ts'
+export type { Step } from './step.ts'
+export type { CrashPolicy, OnceRecord } from './store.ts'
