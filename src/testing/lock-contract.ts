@@ -3,7 +3,9 @@ import { systemClock } from '../base/clock.ts'
 import { LockLost, LockTimeout } from '../lock/errors.ts'
 import type { Lease } from '../lock/lease.ts'
 import type { Locks } from '../lock/locks.ts'
+import { lockShapesContract } from './lock-shapes-contract.ts'
 import type { TestApi } from './test-api.ts'
+import { blockLoop, pause, reaches } from './waiting.ts'
 
 /** Two views of the same locks, as two processes have them; one and the same where there is only one. */
 export interface LockBackend {
@@ -221,73 +223,7 @@ export function lockContract(api: TestApi, backend: string, open: () => Promise<
       assert.deepEqual(order, [1, 2, 3])
     })
 
-    it('lets no more holders into a semaphore than it has permits, and the rest in order [L15]', async () => {
-      const name = fresh()
-      const semaphore = place.first.semaphore(name, 3, { ttl: 200, renew: false })
-      const three = await Promise.all([1, 2, 3].map(() => semaphore.acquire()))
-      const fourth = place.second.semaphore(name, 3)
-      assert.equal(await fourth.tryAcquire(), undefined)
-      await three[0]!.release()
-      await three[0]!.release()
-      const taken = await fourth.tryAcquire()
-      assert.ok(taken)
-      assert.equal(await fourth.tryAcquire(), undefined, 'released twice, freed once')
-      // The other two never come back: their permits do, when their leases end.
-      const [a, b] = await Promise.all([fourth.acquire(), fourth.acquire()])
-      assert.equal((await fourth.inspect()).holders.length, 3)
-      await Promise.all([a, b, taken].map((lease) => lease.release()))
-    })
-
-    it('drains a line before a semaphore, never over its permits', async () => {
-      const name = fresh()
-      let inside = 0
-      let most = 0
-      let done = 0
-      await Promise.all(
-        Array.from({ length: 40 }, (_, index) =>
-          (index % 2 ? place.first : place.second).semaphore(name, 4).run(async () => {
-            most = Math.max(most, ++inside)
-            await pause(2)
-            inside--
-            done++
-          }),
-        ),
-      )
-      assert.equal(done, 40)
-      assert.equal(most, 4)
-    })
-
-    it('lets readers in together and a writer alone', async () => {
-      const { read, write } = place.first.readWrite(fresh())
-      const readers = await Promise.all([read.acquire(), read.acquire()])
-      assert.equal(await write.tryAcquire(), undefined)
-      await Promise.all(readers.map((lease) => lease.release()))
-      const writer = await write.acquire()
-      assert.equal(await read.tryAcquire(), undefined)
-      assert.equal(await write.tryAcquire(), undefined)
-      await writer.release()
-    })
-
-    it('does not let a stream of readers keep a writer out', async () => {
-      const name = fresh()
-      const first = place.first.readWrite(name)
-      const second = place.second.readWrite(name)
-      const order: string[] = []
-      const early = await first.read.acquire()
-      const writer = second.write.run(() => void order.push('writer'))
-      await reaches(async () => (await first.read.inspect()).waiting === 1)
-      assert.equal(await first.read.tryAcquire(), undefined, 'a writer waits: new readers stand behind it')
-      const late = [first.read, second.read].map((read) =>
-        read.run(async () => {
-          order.push('reader')
-          await pause(20)
-        }),
-      )
-      await reaches(async () => (await first.read.inspect()).waiting === 3)
-      await early.release()
-      await Promise.all([writer, ...late])
-      assert.deepEqual(order, ['writer', 'reader', 'reader'])
-    })
+    lockShapesContract(api, () => place, fresh)
 
     it('keeps names apart that look alike to Redis, and the kinds of locks too [S0-24]', async () => {
       const name = fresh()
@@ -327,25 +263,9 @@ export function lockContract(api: TestApi, backend: string, open: () => Promise<
   })
 }
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => systemClock.after(ms, resolve))
-
-/** Waits until it is true, for five seconds at most. */
-async function reaches(condition: () => Promise<boolean>): Promise<void> {
-  const end = systemClock.mono() + 5_000
-  while (!(await condition())) {
-    assert.ok(systemClock.mono() < end, 'the condition was not reached within 5 s')
-    await pause(2)
-  }
-}
-
 function aborted(lease: Lease): Promise<void> {
   return new Promise((resolve) => {
     if (lease.signal.aborted) resolve()
     else lease.signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-function blockLoop(ms: number): void {
-  const end = systemClock.mono() + ms
-  while (systemClock.mono() < end);
 }
