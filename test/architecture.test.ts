@@ -24,6 +24,7 @@ const SIDEWAYS: Readonly<Record<string, readonly string[]>> = { 'config.ts': ['h
 /** Packages, and the one place that may import each. Peers of the user are imported lazily only. */
 const PACKAGES: Readonly<Record<string, { in: RegExp; lazily?: true }>> = {
   redis: { in: /^redis\//, lazily: true },
+  '@redis/client': { in: /^redis\//, lazily: true },
   ioredis: { in: /^redis\//, lazily: true },
   'lru-cache': { in: /^(memory|cache)\// },
   commander: { in: /^cli\// },
@@ -102,10 +103,12 @@ const RULES: Readonly<Record<string, (file: SourceFile) => string[]>> = {
   'nothing is switched off or left for later': (file) => [
     ...(/@ts-(?:ignore|nocheck|expect-error)|\b(?:TODO|FIXME|XXX)\b/.exec(file.text) ?? []),
   ],
-  'a double assertion has its reason beside it': (file) =>
+  'a double assertion has its reason beside it, or above several': (file) =>
     file.text.split('\n').flatMap((line, index, all) => {
       if (!/\bas unknown as\b/.test(line)) return []
-      return /\/\/|\*/.test(line) || /^\s*(?:\/\/|\*)/.test(all[index - 1] ?? '') ? [] : [`line ${index + 1}`]
+      const beside = /\/\/|\*/.test(line) || /^\s*(?:\/\/|\*)/.test(all[index - 1] ?? '')
+      const above = all.slice(0, index).some((earlier) => /^\s*\/\/ The casts below: \S/.test(earlier))
+      return beside || above ? [] : [`line ${index + 1}`]
     }),
 }
 
@@ -168,7 +171,7 @@ describe('the rules', () => {
     ['names are kebab-case nouns, and nothing is a drawer', 'lock/camelCase.ts', ''],
     ['names are kebab-case nouns, and nothing is a drawer', 'lock/utils.ts', ''],
     ['nothing is switched off or left for later', 'lock/a.ts', '// @ts-ignore'],
-    ['a double assertion has its reason beside it', 'lock/a.ts', '\nx as unknown as Y'],
+    ['a double assertion has its reason beside it, or above several', 'lock/a.ts', '\nx as unknown as Y'],
   ]
   it.each(samples)('catch a breach: %s (%s)', (rule, path, text) => {
     expect(RULES[rule]!(sourceFile(path, text))).not.toEqual([])

@@ -1,4 +1,7 @@
-/** Which requirement ids the titles of the tests carry, and where: `it('answers … [S1-19][B13]'`. */
+/**
+ * Which requirement ids the titles of the tests carry, and where: `it('answers … [S1-19][B13]'`. The
+ * contract suites in src/testing count: the tests run them over every adapter.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repositoryRoot } from './markdown.ts'
@@ -9,7 +12,7 @@ export const REQUIREMENT_ID = /^(?:S\d-\d+|B\d+|P\d+)$/
 /** Ids with the files that prove them, both sorted. */
 export function provedRequirements(): Map<string, string[]> {
   const found = new Map<string, string[]>()
-  for (const folder of ['test', 'examples']) {
+  for (const folder of ['test', 'examples', 'src/testing']) {
     const names = readdirSync(join(repositoryRoot, folder), { recursive: true, encoding: 'utf8' })
     for (const path of names.map((name) => `${folder}/${name.replaceAll('\\', '/')}`).sort()) {
       if (!path.endsWith('.ts') || /node_modules|test\/requirements\.test\.ts$/.test(path)) continue
