@@ -8,7 +8,7 @@ import {
   openPeer,
   type Peer,
   store,
-  valueOf,
+  valueIn,
   warmL1,
 } from './store-harness.ts'
 
@@ -74,7 +74,7 @@ describe('leased epochs on a real server', () => {
     await redis.cli('DEL', key('l', 'k'))
     await store(b.store, 'k', 'new')
     expect((await a.store.fill(late, draft('old'))).state).toBe('refused')
-    expect(valueOf(await a.store.read('k', []))).toBe('new')
+    expect(valueIn(await a.store.read('k', []))).toBe('new')
   })
 
   it('gives one lease at a time and hands it on when it is given back', async () => {
@@ -112,7 +112,7 @@ describe('leased epochs on a real server', () => {
     expect((await b.store.read('k', [])).state).toBe('miss')
     await store(b.store, 'k', 2)
     expect(String(await redis.cli('GET', key('w'))).split(':')[0]).not.toBe(String(before).split(':')[0])
-    expect(valueOf(await a.store.read('k', []))).toBe(2)
+    expect(valueIn(await a.store.read('k', []))).toBe(2)
   })
 
   it('does not serve an entry under tags that its caller has added since', async () => {
@@ -249,7 +249,7 @@ describe('leased epochs on a real server', () => {
     await store(a.store, 'k', 1, { tags: ['t'], ttlMs: 500 })
     expect(await b.store.touch('k', 60_000, 0)).toBe(true)
     expect(Number(await redis.cli('PTTL', key('e', 'k')))).toBeGreaterThan(30_000)
-    expect(valueOf(await a.store.read('k', ['t']))).toBe(1)
+    expect(valueIn(await a.store.read('k', ['t']))).toBe(1)
     expect(await b.store.touch('absent', 60_000, 0)).toBe(false)
   })
 

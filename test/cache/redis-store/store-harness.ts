@@ -68,7 +68,7 @@ export async function store(target: CacheStore, key: string, value: unknown, opt
   return target.fill(lease, draft(value, options))
 }
 
-export function valueOf(reply: ReadReply | Entry | undefined): unknown {
+export function valueIn(reply: ReadReply | Entry | undefined): unknown {
   const entry =
     reply !== undefined && 'state' in reply ? (reply.state === 'found' ? reply.entry : undefined) : reply
   return entry === undefined ? undefined : JSON.parse(String(entry.body))
