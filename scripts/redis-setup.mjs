@@ -37,6 +37,11 @@ if (!found) {
       'or set HOLDFAST_REDIS_SERVER to the path of a redis-server or valkey-server binary.',
   )
 }
+const major = Number(/\bv=(\d+)\./.exec(found)?.[1])
+if (major < 7)
+  fail(
+    `The tests need Redis 7.0 or newer and found: ${found}. HOLDFAST_REDIS_SERVER can name another binary.`,
+  )
 say(`server:  ${found}`)
 
 const openssl = version('openssl', 'version')
