@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../base/clock.ts'
 import type { Decision } from './decision.ts'
 
@@ -20,21 +19,14 @@ interface Refusal {
  */
 export class DenyCache {
   readonly #clock: Clock
-  readonly #refusals: LRUCache<string, Refusal>
+  readonly #size: number
+  /** Oldest first. */
+  readonly #refusals = new Map<string, Refusal>()
   readonly #byKey = new Map<string, Set<string>>()
 
   constructor(clock: Clock, size: number) {
     this.#clock = clock
-    this.#refusals = new LRUCache({
-      max: size,
-      dispose: (refusal, id) => {
-        for (const key of refusal.keys) {
-          const ids = this.#byKey.get(key)
-          ids?.delete(id)
-          if (ids?.size === 0) this.#byKey.delete(key)
-        }
-      },
-    })
+    this.#size = size
   }
 
   get size(): number {
@@ -47,7 +39,7 @@ export class DenyCache {
     if (!refusal || refusal.layout !== layout || cost < refusal.cost) return undefined
     const now = this.#clock.mono()
     if (now >= refusal.until) {
-      this.#refusals.delete(id)
+      this.#drop(id)
       return undefined
     }
     const passed = Math.floor(now - refusal.since)
@@ -73,6 +65,8 @@ export class DenyCache {
     const life = Math.min(decision.retryAfter, 60_000)
     if (life < 1) return
     const { cost } = decision
+    this.#drop(id)
+    if (this.#refusals.size >= this.#size) this.#drop(this.#refusals.keys().next().value!)
     this.#refusals.set(id, { cost, until: since + life, since, layout, decision, keys })
     for (const key of keys) {
       const ids = this.#byKey.get(key)
@@ -84,8 +78,20 @@ export class DenyCache {
   forget(key: string | undefined): void {
     if (key === undefined) {
       this.#refusals.clear()
+      this.#byKey.clear()
       return
     }
-    for (const id of [...(this.#byKey.get(key) ?? [])]) this.#refusals.delete(id)
+    for (const id of [...(this.#byKey.get(key) ?? [])]) this.#drop(id)
+  }
+
+  #drop(id: string): void {
+    const refusal = this.#refusals.get(id)
+    if (!refusal) return
+    this.#refusals.delete(id)
+    for (const key of refusal.keys) {
+      const ids = this.#byKey.get(key)
+      ids?.delete(id)
+      if (ids?.size === 0) this.#byKey.delete(key)
+    }
   }
 }

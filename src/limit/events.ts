@@ -18,5 +18,5 @@ export interface LimitDegradedEvent {
   readonly cause: string
 }
 
-export const limitEvents = eventChannel<LimitEvent>('holdfast:limit')
-export const limitDegradedEvents = eventChannel<LimitDegradedEvent>('holdfast:limit-degraded')
+export const limitEvents = eventChannel<LimitEvent>('holdfast:limit:decision')
+export const limitDegradedEvents = eventChannel<LimitDegradedEvent>('holdfast:limit:degraded')

@@ -1,20 +1,20 @@
 import type { Clock } from '../base/clock.ts'
 import { systemClock } from '../base/clock.ts'
 import { toMs } from '../base/duration.ts'
-import { Closed, HoldfastError, InvalidOption } from '../base/errors.ts'
+import { Closed, InvalidOption } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
+import { Ask } from './ask.ts'
 import type { Decision } from './decision.ts'
 import { decisionOf, unasked } from './decision.ts'
 import { DenyCache } from './deny-cache.ts'
-import { limitDegradedEvents, limitEvents } from './events.ts'
+import { limitEvents } from './events.ts'
+import { Insurance } from './insurance.ts'
 import { MemoryLimitStore } from './memory-store.ts'
-import type { ConsumeOptions, LimiterSettings, OutagePolicy, RefundOptions } from './options.ts'
-import type { Policy } from './policy.ts'
-import { share } from './policy.ts'
+import type { ConsumeOptions, LimiterSettings, RefundOptions } from './options.ts'
 import { PolicyBook } from './policy-book.ts'
-import { RedisLimitStore } from './redis-store.ts'
+import { redisLimitStore } from './redis-store.ts'
 import { units } from './spec.ts'
-import type { LimitStore, Outcome, Part, Verb } from './store.ts'
+import type { LimitStore, Outcome, Verb } from './store.ts'
 import type { Subject } from './subject.ts'
 import { type Identity, identities, SubjectKeys } from './subject.ts'
 import type { LimitCounts, LimitReport } from './tally.ts'
@@ -36,7 +36,6 @@ const KNOWN = [
   'report',
   'colocate',
 ]
-const OUTAGE_POLICIES: readonly OutagePolicy[] = ['allow', 'deny', 'local']
 const MAX_CACHE = 1_000_000
 
 /**
@@ -52,57 +51,47 @@ export class Limiter {
   readonly #namespace: string
   readonly #clock: Clock
   readonly #store: LimitStore
-  readonly #local: MemoryLimitStore
-  readonly #shares = new WeakMap<Policy, { instances: number; policy: Policy }>()
+  readonly #insurance: Insurance
   readonly #book: PolicyBook
   readonly #keys: SubjectKeys
   readonly #tally: Tally | undefined
   readonly #denied: DenyCache | undefined
   readonly #hears: () => boolean
   readonly #stopListening: (() => void) | undefined
-  readonly #onUnavailable: OutagePolicy
   readonly #deadline: number
-  readonly #instances: () => number
   readonly #enforce: boolean
   readonly #enabled: boolean
   #reliefs = 0
-  #insured = false
   #closed = false
 
   constructor(settings: LimiterSettings) {
     const { redis, namespace = 'app', name, instances = 1, onUnavailable = 'local' } = settings
     refuseUnknown(settings, KNOWN, `limiter '${String(name).slice(0, 40)}'`)
-    if (!OUTAGE_POLICIES.includes(onUnavailable)) {
-      throw new InvalidOption('onUnavailable is unknown', "use 'local', 'allow' or 'deny'")
-    }
     this.name = name
     this.#namespace = namespace
     this.#clock = redis?.clock ?? settings.clock ?? systemClock
     this.#keys = new SubjectKeys(namespace, name, settings.colocate)
     this.#book = new PolicyBook(settings.limits, settings.algorithm)
-    this.#local = new MemoryLimitStore(this.#clock)
-    this.#onUnavailable = onUnavailable
+    this.#insurance = new Insurance(this.#clock, namespace, name, onUnavailable, instances)
     this.#deadline = toMs(settings.deadline ?? 100, 'deadline')
     if (this.#deadline < 1) throw new InvalidOption('deadline is under 1 ms', "give a time such as '100ms'")
-    this.#instances = typeof instances === 'function' ? instances : () => instances
-    units(this.#instances(), 'instances', 1)
     this.#enforce = settings.enforce ?? true
     this.#enabled = settings.enabled ?? true
     const cache = Math.min(MAX_CACHE, units(settings.denyCache ?? 10_000, 'denyCache', 0))
     if (settings.report ?? true) this.#tally = new Tally(this.#clock, redis, this.#keys.prefix)
     this.#hears = () => true
     if (!redis) {
-      this.#store = this.#local
+      this.#store = new MemoryLimitStore(this.#clock)
       return
     }
-    const hears = cache > 0 && this.#enforce && this.#enabled
-    const store = new RedisLimitStore(redis, hears ? this.#keys.channel : '')
+    const store = redisLimitStore(redis, this.#keys.channel)
     this.#store = store
-    if (!hears) return
+    if (cache === 0 || !this.#enforce || !this.#enabled) return
     const denied = new DenyCache(this.#clock, cache)
     this.#denied = denied
     this.#hears = () => store.hearsRelief
     this.#stopListening = store.onRelief((key) => {
+      if (key !== undefined && !key.startsWith(this.#keys.prefix)) return
       this.#reliefs++
       denied.forget(key)
     })
@@ -215,54 +204,17 @@ export class Limiter {
     return new Ask(who, this.#keys.parts(who, policyFor), cost)
   }
 
-  async #decide(verb: 'consume' | 'peek', { parts, kinds, cost }: Ask): Promise<Decision> {
+  async #decide(verb: 'consume' | 'peek', ask: Ask): Promise<Decision> {
+    const { parts, kinds, cost } = ask
     const enforce = this.#enforce || verb === 'peek'
     let outcome: Outcome
     try {
       outcome = await this.#store.apply({ verb, parts, cost, at: 0, deadline: this.#deadline })
     } catch (error) {
-      return this.#withoutRedis(error, verb, parts, kinds, cost, enforce)
+      return this.#insurance.decide(error, verb, ask, enforce)
     }
-    if (this.#insured && this.#store.shared) {
-      this.#insured = false
-      this.#local.clear()
-    }
+    if (this.#store.shared) this.#insurance.lapse()
     return decisionOf(parts, kinds, outcome, { cost, degraded: false, enforce })
-  }
-
-  #withoutRedis(
-    error: unknown,
-    verb: 'consume' | 'peek',
-    parts: readonly Part[],
-    kinds: readonly string[],
-    cost: number,
-    enforce: boolean,
-  ): Decision {
-    if (!(error instanceof HoldfastError) || error instanceof Closed) throw error
-    const degraded = this.#onUnavailable
-    if (limitDegradedEvents.active) {
-      limitDegradedEvents.publish({
-        namespace: this.#namespace,
-        limiter: this.name,
-        policy: degraded,
-        cause: error.code,
-      })
-    }
-    const circumstances = { cost, degraded, enforce }
-    if (degraded !== 'local') return unasked(parts, kinds, degraded === 'allow', circumstances)
-    this.#insured = true
-    const own = parts.map((part) => ({ ...part, policy: this.#shareOf(part.policy) }))
-    const outcome = this.#local.applyNow({ verb, parts: own, cost, at: 0, deadline: 0 })
-    return decisionOf(own, kinds, outcome, circumstances)
-  }
-
-  #shareOf(policy: Policy): Policy {
-    const instances = Math.max(1, Math.floor(this.#instances()) || 1)
-    const known = this.#shares.get(policy)
-    if (known?.instances === instances) return known.policy
-    const part = share(policy, instances)
-    this.#shares.set(policy, { instances, policy: part })
-    return part
   }
 
   async #command(verb: Verb, { parts }: Ask, cost: number, at: number): Promise<void> {
@@ -272,7 +224,7 @@ export class Limiter {
       for (const part of parts) this.#denied?.forget(part.key)
     }
     const operation = { verb, parts, cost, at, deadline: this.#deadline }
-    if (this.#insured) this.#local.applyNow(operation)
+    this.#insurance.follow(operation)
     await this.#store.apply(operation)
     this.#reliefs++
     for (const part of parts) this.#denied?.forget(part.key)
@@ -291,33 +243,6 @@ export class Limiter {
       limitEvents.publish({ namespace: this.#namespace, limiter: this.name, outcome, degraded, cached })
     }
     return decision
-  }
-}
-
-/** One call: whom it concerns, where their counters are, what it costs. */
-class Ask {
-  readonly who: readonly Identity[]
-  readonly parts: readonly Part[]
-  readonly cost: number
-
-  constructor(who: readonly Identity[], parts: readonly Part[], cost: number) {
-    this.who = who
-    this.parts = parts
-    this.cost = cost
-  }
-
-  get kinds(): readonly string[] {
-    return this.who.map((one) => one.kind)
-  }
-
-  id(): string {
-    return this.parts.length === 1 ? this.parts[0]!.key : this.parts.map((part) => part.key).join('\n')
-  }
-
-  layout(): string {
-    return this.parts.length === 1
-      ? this.parts[0]!.policy.wire
-      : this.parts.map((part) => part.policy.wire).join()
   }
 }
 

@@ -10,11 +10,22 @@ const MAX_BATCH = 256
 /** An abandoned check that the server still reads within this time counts; later ones are refused. */
 const LATE_MS = 250
 
+const stores = new WeakMap<RedisPort, Map<string, RedisLimitStore>>()
+
+/** One for all limiters of a namespace on one Redis, so that the checks of all of them travel together. */
+export function redisLimitStore(redis: RedisPort, channel: string): RedisLimitStore {
+  const known = stores.get(redis) ?? new Map<string, RedisLimitStore>()
+  stores.set(redis, known)
+  const store = known.get(channel) ?? new RedisLimitStore(redis, channel)
+  known.set(channel, store)
+  return store
+}
+
 /**
  * Counters in Redis. The checks of one tick travel as one EVALSHA: on a single server all of them,
  * in Cluster those of one slot, since a script may not touch two.
  */
-export class RedisLimitStore implements LimitStore {
+class RedisLimitStore implements LimitStore {
   readonly shared = true
   readonly #redis: RedisPort
   readonly #channel: string

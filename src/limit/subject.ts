@@ -66,8 +66,9 @@ export class SubjectKeys {
   readonly #colocate: string | undefined
 
   constructor(namespace: string, name: string, colocate: string | undefined) {
-    this.prefix = `hf:${encodePart(namespace, 'namespace')}:rl:${encodePart(name, 'limiter name')}:`
-    this.channel = `${this.prefix}relief`
+    const space = `hf:${encodePart(namespace, 'namespace')}:rl:`
+    this.prefix = `${space}${encodePart(name, 'limiter name')}:`
+    this.channel = `${space}relief`
     this.#colocate = colocate
   }
 
