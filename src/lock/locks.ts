@@ -11,7 +11,7 @@ import type { LockStore, Mode, Target } from './store.ts'
 export interface LocksOptions {
   /** Shared between processes by this Redis; without it, within this process. */
   redis?: RedisPort | undefined
-  /** @default 'default' */
+  /** @default 'app' */
   namespace?: string | undefined
   clock?: Clock | undefined
   random?: Random | undefined
@@ -24,7 +24,7 @@ export class Locks {
   readonly store: LockStore
 
   constructor(options: LocksOptions = {}) {
-    const { redis, namespace = 'default', clock = systemClock, random = systemRandom } = options
+    const { redis, namespace = 'app', clock = systemClock, random = systemRandom } = options
     this.store = redis
       ? new RedisLockStore(redis, encodePart(namespace, 'namespace'))
       : new MemoryLockStore(clock, random)

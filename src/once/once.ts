@@ -78,7 +78,7 @@ export interface Once {
 export interface OnceSetup {
   /** Shared between processes by this Redis; without it, within this process. */
   redis?: RedisPort | undefined
-  /** @default 'default' */
+  /** @default 'app' */
   namespace?: string | undefined
   clock?: Clock | undefined
   random?: Random | undefined
@@ -105,7 +105,7 @@ const POLL_MS = 2_000
 const OPERATOR_MS = 1_000
 
 export function createOnce(setup: OnceSetup = {}): Once {
-  const { redis, namespace = 'default', clock = systemClock, random = systemRandom, defaults = {} } = setup
+  const { redis, namespace = 'app', clock = systemClock, random = systemRandom, defaults = {} } = setup
   const store: OnceStore = redis
     ? new RedisOnceStore(redis, encodePart(namespace, 'namespace'))
     : new MemoryOnceStore(clock, random)
