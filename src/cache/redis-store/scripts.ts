@@ -266,8 +266,9 @@ return acknowledged(tonumber(ARGV[5]))`,
 /**
  * Invalidate and store in one step. ARGV: 3 deadline, 4 channel, 5 message, 6 silent ms, 7 mark
  * epoch, 8 mark seq, 9 n; per write: ttl, stale, rest, body, n tags. KEYS: w m, then e l f, t f….
- * With a mark, a write is refused when the key was touched since: an entry younger than the mark,
- * or no entry while anything at all moved (then nobody can tell). Refused or out of memory: the
+ * With a mark, a write is refused when the key or one of its tags was touched since: an entry
+ * younger than the mark, a newer tag version, or none (or a softened entry) while anything at all
+ * moved (then nobody can tell). Refused or out of memory: the
  * key is invalidated all the same.
  */
 export const SET = defineScript(
@@ -287,11 +288,17 @@ for i = 1, tonumber(ARGV[9]) do
   end
   if ok and mark_e ~= '' then
     local seen = redis.call('GET', ek)
-    local e_, s_ = nil, nil
-    if seen then e_, s_ = string.match(seen, '^hf1 (%S+) (%d+) ') end
+    local e_, s_, fresh_ = nil, nil, nil
+    if seen then e_, s_, fresh_ = string.match(seen, '^hf1 (%S+) (%d+) %S+ (%S+) ') end
     if mark_e ~= E then ok = false
-    elseif e_ == E then ok = tonumber(s_) <= mark_s
+    elseif e_ == E and fresh_ ~= '0' then ok = tonumber(s_) <= mark_s
     else ok = before == mark_s end
+    for j = 1, n do
+      local h, f = version(KEYS[k + 3 + 2 * j - 1])
+      if h then
+        if h > mark_s or f > mark_s then ok = false end
+      elseif before ~= mark_s then ok = false end
+    end
   end
   local verdict = 'X'
   if ok then
