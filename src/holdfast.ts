@@ -1,0 +1,238 @@
+import { type Clock, systemClock } from './base/clock.ts'
+import { type Duration, toMs } from './base/duration.ts'
+import { InvalidOption } from './base/errors.ts'
+import type { Logger } from './base/logger.ts'
+import { refuseUnknown } from './base/options.ts'
+import { type Random, systemRandom } from './base/random.ts'
+import type { Cache } from './cache/cache.ts'
+import { createCache } from './cache/create.ts'
+import type { EncryptionSetup } from './cache/encrypt.ts'
+import type { CacheOptions, L1Options } from './cache/options.ts'
+import type { StoreDeadlines } from './cache/redis-store/settings.ts'
+import type { CacheStats } from './cache/stats.ts'
+import type { RedisSource } from './redis/connect.ts'
+import { RedisPools } from './redis/pools.ts'
+import type { NodeHealth, RedisHealth, RedisPort } from './redis/port.ts'
+
+export interface HoldfastOptions {
+  /**
+   * A URL, or one per role: `cache` holds what may be evicted, `data` what may not. Without it
+   * everything lives in the memory of this process.
+   */
+  redis?: RedisSource | RedisRoles | undefined
+  /** The prefix that keeps applications on one server apart. @default 'app' */
+  namespace?: string | undefined
+  cache?: CacheSettings | undefined
+  /** Keys for entries marked `sensitive`. */
+  encryption?: EncryptionSetup | undefined
+  /** pino, winston and `console` fit. @default silent */
+  logger?: Logger | undefined
+  deadlines?: Deadlines | undefined
+  /** For simulation. @default the system's */
+  clock?: Clock | undefined
+  /** For simulation. @default the system's */
+  random?: Random | undefined
+}
+
+/** How long a call waits for Redis before it goes on without. */
+export interface Deadlines {
+  /** To connect, log in and prove the server's role. @default 600 ms */
+  connect?: Duration | undefined
+  /** Reads. @default 100 ms */
+  read?: Duration | undefined
+  /** Writes of loaded values. @default 500 ms */
+  write?: Duration | undefined
+  /** Until an invalidation is given up as NotAcknowledged. @default 1 s */
+  invalidate?: Duration | undefined
+}
+
+export interface RedisRoles {
+  /** May evict (allkeys-*): cache entries. */
+  cache: RedisSource
+  /** Must not evict (noeviction): everything else. */
+  data: RedisSource
+}
+
+export interface CacheSettings {
+  /** False: every call goes to its loader and nothing is stored. @default true */
+  enabled?: boolean | undefined
+  /** For entries whose call and namespace do not say otherwise. */
+  defaults?: CacheOptions | undefined
+  /** The same for the entries of one namespace, by its name. */
+  namespaces?: Readonly<Record<string, CacheOptions>> | undefined
+  /** The copies in process memory; false keeps none. */
+  l1?: L1Options | false | undefined
+  /** Slots over which entries are spread. @default 1, in a cluster 16 */
+  buckets?: number | undefined
+}
+
+export interface Health {
+  /** `ok`: everything answers. `degraded`: the app runs, without (some of) Redis. `down`: closed. */
+  readonly status: 'ok' | 'degraded' | 'down'
+  readonly driver: 'embedded' | 'redis'
+  /** When `status` last changed, as far as `health()` saw it: ISO 8601. */
+  readonly since: string
+  /** Per role, where Redis is used. */
+  readonly roles: Readonly<Partial<Record<keyof RedisRoles, RoleHealth>>>
+  readonly cache: CacheStats & { readonly enabled: boolean }
+}
+
+export interface RoleHealth {
+  readonly status: 'ok' | 'degraded'
+  /** Without credentials. */
+  readonly label: string
+  readonly topology: string
+  readonly nodes: readonly NodeHealth[]
+}
+
+const OPTION_NAMES = ['redis', 'namespace', 'cache', 'encryption', 'logger', 'deadlines', 'clock', 'random']
+const DEADLINE_NAMES = ['connect', 'read', 'write', 'invalidate']
+const CACHE_NAMES = ['enabled', 'defaults', 'namespaces', 'l1', 'buckets']
+
+/** One instance per process, made at start and closed at the end. */
+export interface Holdfast {
+  readonly cache: Cache
+  /** What is known of the connections; undefined in process memory. Never asks the server. */
+  readonly redis: { health(): Readonly<Partial<Record<keyof RedisRoles, RedisHealth>>> } | undefined
+  /**
+   * Resolves when every role in use is connected and proven; at once in process memory. For a
+   * start that should wait: nothing else needs it.
+   * @param within default '5s'
+   * @throws RedisUnavailable or RedisTimeout after `within`, ConfigError when waiting cannot help
+   */
+  ready(within?: Duration): Promise<void>
+  /** Synchronous and free: answers from what is known, for liveness probes and dashboards. */
+  health(): Health
+  /** Says goodbye to the other processes and closes the connections that it opened. Idempotent. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * The Redis layer of one process. Returns at once and connects in the background; a Redis that is
+ * not there shows in `health()`, and the app runs without it until it is.
+ * @throws InvalidOption, ConfigError when the options cannot work
+ */
+export function holdfast(options: HoldfastOptions = {}): Holdfast {
+  refuseUnknown(options, OPTION_NAMES, 'holdfast()')
+  return new Instance(options)
+}
+
+class Instance implements Holdfast {
+  readonly cache: Cache
+  readonly redis: Holdfast['redis']
+  readonly #clock: Clock
+  readonly #pools: RedisPools
+  readonly #roles: RedisRoles | undefined
+  readonly #cacheEnabled: boolean
+  #status: Health['status'] = 'ok'
+  #since: number
+  #closing: Promise<void> | undefined
+
+  constructor(options: HoldfastOptions) {
+    const { clock = systemClock, random = systemRandom, logger, namespace = 'app', cache = {} } = options
+    refuseUnknown(cache, CACHE_NAMES, 'cache')
+    this.#clock = clock
+    this.#since = clock.wall()
+    this.#roles = rolesOf(options.redis)
+    const connect = options.deadlines?.connect
+    this.#pools = new RedisPools({
+      clock,
+      random,
+      ...(connect === undefined ? {} : { handshakeMs: toMs(connect, 'deadlines.connect') }),
+    })
+    this.redis = this.#roles && { health: () => this.#mapRoles((port) => port.health()) }
+    this.#cacheEnabled = cache.enabled ?? true
+    this.cache = createCache({
+      ...cache,
+      namespace,
+      redis: this.#roles && this.#pools.port(this.#roles.cache),
+      deadlines: storeDeadlines(options.deadlines),
+      encryption: options.encryption,
+      clock,
+      random,
+      logger,
+    })
+    // Other capabilities are made here in the same way, on `this.#pools.port(this.#roles.data)`,
+    // lazily where an instance that never uses them should not connect for them.
+  }
+
+  async ready(within: Duration = '5s'): Promise<void> {
+    const ms = toMs(within, 'ready(within)')
+    await Promise.all(Object.values(this.#mapRoles((port) => port.ready(ms))))
+  }
+
+  health(): Health {
+    const redis = this.#mapRoles((port) => port.health())
+    const roles: { [Role in keyof RedisRoles]?: RoleHealth } = {}
+    for (const role of ROLES) {
+      const known = redis[role]
+      if (known) roles[role] = { ...known, status: known.nodes.every(isReady) ? 'ok' : 'degraded' }
+    }
+    const running = Object.values(roles).every((role) => role.status === 'ok') ? 'ok' : 'degraded'
+    this.#became(this.#closing ? 'down' : running)
+    return {
+      status: this.#status,
+      driver: this.#roles ? 'redis' : 'embedded',
+      since: new Date(this.#since).toISOString(),
+      roles,
+      cache: { enabled: this.#cacheEnabled, ...this.cache.stats() },
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.cache.close().finally(() => this.#pools.close())
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #became(status: Health['status']): void {
+    if (status === this.#status) return
+    this.#status = status
+    this.#since = this.#clock.wall()
+  }
+
+  /** Over the roles that are in use. */
+  #mapRoles<T>(look: (port: RedisPort) => T): Partial<Record<keyof RedisRoles, T>> {
+    const found: Partial<Record<keyof RedisRoles, T>> = {}
+    for (const role of ROLES) {
+      const port = this.#roles && this.#pools.opened(this.#roles[role])
+      if (port) found[role] = look(port)
+    }
+    return found
+  }
+}
+
+const ROLES = ['cache', 'data'] as const
+
+const isReady = (node: NodeHealth): boolean => node.state === 'ready'
+
+function rolesOf(redis: HoldfastOptions['redis']): RedisRoles | undefined {
+  if (redis === undefined) return undefined
+  if (typeof redis === 'object' && redis !== null && ('cache' in redis || 'data' in redis)) {
+    const roles = redis as Partial<RedisRoles>
+    refuseUnknown(roles, ROLES, 'redis')
+    if (roles.cache === undefined || roles.data === undefined) {
+      throw new InvalidOption(
+        'redis names one role only',
+        'give both, { cache, data }, or one source for both',
+      )
+    }
+    return { cache: roles.cache, data: roles.data }
+  }
+  const source = redis as RedisSource
+  return { cache: source, data: source }
+}
+
+function storeDeadlines(given: Deadlines = {}): Partial<StoreDeadlines> {
+  refuseUnknown(given, DEADLINE_NAMES, 'deadlines')
+  const { read, write, invalidate } = given
+  return {
+    ...(read === undefined ? {} : { read: toMs(read, 'deadlines.read') }),
+    ...(write === undefined ? {} : { write: toMs(write, 'deadlines.write') }),
+    ...(invalidate === undefined ? {} : { invalidate: toMs(invalidate, 'deadlines.invalidate') }),
+  }
+}
