@@ -37,6 +37,9 @@ export class Bus implements NodeBus {
   #session: Session | undefined
   #attempt: AbortController | undefined
   #retry: Timer | undefined
+  /** Channels that the open link has; those wanted are the keys of `#byChannel`. */
+  #subscribed = new Set<string>()
+  #adjusting: Promise<void> = Promise.resolve()
   #backoff: Backoff
   #openedAt = 0
   #closed: Error | undefined
@@ -52,17 +55,20 @@ export class Bus implements NodeBus {
     return this.#session !== undefined
   }
 
+  /**
+   * Messages may arrive before `open`; what was published before `open` may also be missed. Every
+   * `open` means: from here on nothing is missed until `gap`.
+   */
   subscribe(channels: readonly string[], handler: BusHandler): () => void {
-    if (this.#closed) throw new Closed()
-    const subscriber: Subscriber = { channels: [...channels], handler, isOpen: false }
-    const fresh = subscriber.channels.filter((channel) => !this.#byChannel.has(channel))
+    if (this.#closed) throw this.#closed
+    const subscriber: Subscriber = { channels: [...new Set(channels)], handler, isOpen: false }
     this.#subscribers.add(subscriber)
     for (const channel of subscriber.channels) {
       const there = this.#byChannel.get(channel)
       if (there) there.add(subscriber)
       else this.#byChannel.set(channel, new Set([subscriber]))
     }
-    if (this.#session) this.#join(this.#session, fresh, subscriber)
+    if (this.#session) this.#adjust(this.#session)
     else this.#connect()
     return () => this.#leave(subscriber)
   }
@@ -124,14 +130,8 @@ export class Bus implements NodeBus {
       if (identity.runId !== followed.identity.runId || identity.replid !== followed.identity.replid) {
         throw new RedisUnavailable('the push connection reached another server than the data connection')
       }
-      const done = new Set<string>()
-      const wanted = () => [...this.#byChannel.keys()].filter((channel) => !done.has(channel))
-      // More than one turn when channels are asked for while we subscribe.
-      for (let channels = wanted(); channels.length > 0; channels = wanted()) {
-        await session.subscribe(channels, this.#deliver, this.#settings.handshakeMs)
-        if (signal.aborted) throw signal.reason
-        for (const channel of channels) done.add(channel)
-      }
+      await this.#reconcile(session)
+      if (signal.aborted) throw signal.reason
       if (session.isLost) throw new RedisUnavailable('the push connection was lost while subscribing')
     } catch (error) {
       session.end(error as Error)
@@ -141,35 +141,51 @@ export class Bus implements NodeBus {
     this.#session = session
     this.#openedAt = this.#settings.clock.mono()
     this.#events.open()
-    for (const subscriber of [...this.#subscribers]) this.#tellOpen(subscriber)
+    // Somebody may have come or gone in the very last turn.
+    this.#adjust(session)
   }
 
-  /** A late subscriber on an open bus: its own channels first, then its own `open`. */
-  #join(session: Session, fresh: readonly string[], subscriber: Subscriber): void {
-    const subscribed =
-      fresh.length > 0
-        ? session.subscribe(fresh, this.#deliver, this.#settings.handshakeMs)
-        : // An ordered round trip: SUBSCRIBE of these channels by somebody else may be under way.
-          session.ping(this.#settings.handshakeMs)
-    subscribed.then(
-      () => {
-        if (this.#session === session) this.#tellOpen(subscriber)
-      },
-      (error: Error) => session.fail(unavailable(session.link.address, error)),
-    )
+  /** Brings the server's subscriptions to what is wanted now, one change at a time, in order. */
+  async #reconcile(session: Session): Promise<void> {
+    const { handshakeMs } = this.#settings
+    for (;;) {
+      const missing = [...this.#byChannel.keys()].filter((channel) => !this.#subscribed.has(channel))
+      const idle = [...this.#subscribed].filter((channel) => !this.#byChannel.has(channel))
+      if (session.isLost || missing.length + idle.length === 0) return
+      if (missing.length > 0) await session.subscribe(missing, this.#deliver, handshakeMs)
+      // Lost meanwhile: `#subscribed` is the next session's already.
+      if (session.isLost) return
+      for (const channel of missing) this.#subscribed.add(channel)
+      if (idle.length > 0) await session.unsubscribe(idle, handshakeMs)
+      if (session.isLost) return
+      for (const channel of idle) this.#subscribed.delete(channel)
+    }
+  }
+
+  /** The same while the bus is open; a newcomer is told `open` once its channels are subscribed. */
+  #adjust(session: Session): void {
+    this.#adjusting = this.#adjusting
+      .then(() => this.#reconcile(session))
+      .then(
+        () => {
+          if (this.#session !== session) return
+          for (const subscriber of [...this.#subscribers]) {
+            if (subscriber.channels.every((channel) => this.#subscribed.has(channel)))
+              this.#tellOpen(subscriber)
+          }
+        },
+        (error: Error) => session.fail(unavailable(session.link.address, error)),
+      )
   }
 
   #leave(subscriber: Subscriber): void {
     if (!this.#subscribers.delete(subscriber)) return
-    const idle: string[] = []
     for (const channel of subscriber.channels) {
       const there = this.#byChannel.get(channel)
-      if (!there?.delete(subscriber) || there.size > 0) continue
-      this.#byChannel.delete(channel)
-      idle.push(channel)
+      if (there?.delete(subscriber) && there.size === 0) this.#byChannel.delete(channel)
     }
     if (this.#subscribers.size === 0) this.#disconnect(new Closed('nobody listens any more'))
-    else if (idle.length > 0) this.#session?.link.unsubscribe(idle).catch(() => {})
+    else if (this.#session) this.#adjust(this.#session)
   }
 
   #deliver = (message: string, channel: string): void => {
@@ -193,6 +209,7 @@ export class Bus implements NodeBus {
     this.#attempt?.abort(cause)
     this.#attempt = undefined
     this.#retry?.cancel()
+    this.#subscribed = new Set()
     const session = this.#session
     this.#session = undefined
     session?.end(cause)

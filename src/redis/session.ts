@@ -72,6 +72,10 @@ export class Session {
     return this.#track(() => this.link.subscribe(channels, listener), deadline)
   }
 
+  unsubscribe(channels: readonly string[], deadline: number): Promise<void> {
+    return this.#track(() => this.link.unsubscribe(channels), deadline)
+  }
+
   /**
    * The first use of a script on a connection sends its text, so that one round trip is enough and
    * order is kept; later ones send its digest. NOSCRIPT (somebody flushed) falls back to the text.
