@@ -7,7 +7,7 @@ export function compileGlob(glob: string): (name: string) => boolean {
   return (name) => pattern.test(toBytes(name))
 }
 
-const toBytes = (text: string): string => Buffer.from(text).latin1Slice()
+const toBytes = (text: string): string => Buffer.from(text).toString('latin1')
 
 function globSource(glob: string): string {
   let source = ''

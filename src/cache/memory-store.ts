@@ -83,7 +83,7 @@ export class MemoryStore implements CacheStore {
     this.#touched = new Lru({
       maxEntries,
       maxBytes: Number.MAX_SAFE_INTEGER,
-      onRemove: (mark, _, reason) => {
+      onDispose: (mark, _, reason) => {
         if (reason === 'evict' && mark.seq > this.#markFloor) this.#markFloor = mark.seq
       },
     })
@@ -138,20 +138,21 @@ export class MemoryStore implements CacheStore {
     options: { mark?: Mark | undefined },
   ): Promise<('stored' | 'refused' | 'bypassed')[]> {
     const mark = options.mark?.stamps[0]
+    const allowed = writes.map(
+      ({ key, draft }) =>
+        mark === undefined ||
+        (mark.epoch === this.#epoch &&
+          mark.seq >= this.#markFloor &&
+          (this.#touched.peek(key)?.seq ?? 0) <= mark.seq &&
+          this.#tagsAllow(draft.tags, mark.seq)),
+    )
+    const seq = ++this.#seq
     return Promise.resolve(
-      writes.map(({ key, draft }) => {
-        const allowed =
-          mark === undefined ||
-          (mark.epoch === this.#epoch &&
-            mark.seq >= this.#markFloor &&
-            (this.#touched.peek(key)?.seq ?? 0) <= mark.seq &&
-            draft.tags.every((tag) => this.#tagAllows(tag, mark.seq) || !this.#tags.peek(tag)))
-        this.#touch(key, ++this.#seq)
-        this.#slots.delete(key)
-        this.#leases.delete(key)
-        if (!allowed || this.#isFenced(key, draft.tags)) return 'refused'
+      writes.map(({ key, draft }, i) => {
+        this.#invalidateKey(key, false)
+        if (!allowed[i] || this.#isFenced(key, draft.tags)) return 'refused'
         for (const tag of draft.tags) this.#registerTag(tag)
-        return this.#store(key, draft, this.#seq) ? 'stored' : 'bypassed'
+        return this.#store(key, draft, seq) ? 'stored' : 'bypassed'
       }),
     )
   }
@@ -275,8 +276,7 @@ export class MemoryStore implements CacheStore {
       held !== undefined &&
       epoch === this.#epoch &&
       !this.#isFenced(lease.key, draft.tags) &&
-      // A tag first named by the loader is unknown here: right only if nothing at all moved meanwhile.
-      draft.tags.every((tag) => this.#tagAllows(tag, seq) || (!this.#tags.peek(tag) && this.#seq === seq))
+      this.#tagsAllow(draft.tags, seq)
     if (!allowed) {
       this.#refused++
       return { state: 'refused' }
@@ -376,6 +376,11 @@ export class MemoryStore implements CacheStore {
   #tagAllows(tag: string, seq: number): boolean {
     const version = this.#tags.get(tag)
     return version !== undefined && version.hard <= seq && version.soft <= seq
+  }
+
+  /** A tag that is unknown here may have been invalidated: right only if nothing at all moved since. */
+  #tagsAllow(tags: readonly string[], seq: number): boolean {
+    return tags.every((tag) => this.#tagAllows(tag, seq) || (!this.#tags.peek(tag) && this.#seq === seq))
   }
 
   #touch(key: string, seq: number): void {

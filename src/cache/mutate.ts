@@ -1,0 +1,53 @@
+import { type Duration, toMs } from '../base/duration.ts'
+import { InvalidOption, NotAcknowledged } from '../base/errors.ts'
+import type { CacheStore, Wait } from './store.ts'
+
+export interface MutateOptions {
+  /** Longest time that readers are kept from caching, should this process die meanwhile. @default '30s' */
+  for?: Duration | undefined
+  /** @default 'all' */
+  wait?: Wait | undefined
+}
+
+/** The transaction is done, but that the cache forgot the old values is not confirmed. */
+export class MutationNotAcknowledged<T = unknown> extends NotAcknowledged {
+  /** What the transaction returned: it was committed. */
+  readonly result: T
+
+  constructor(result: T, cause: unknown) {
+    super('the transaction is done, but its invalidation was not confirmed', { cause })
+    this.result = result
+  }
+}
+
+/** Fence, transaction, invalidation: see `Cache.mutate`. */
+export async function mutate<T>(
+  store: CacheStore,
+  names: { readonly keys: readonly string[]; readonly tags: readonly string[] },
+  tx: () => T | Promise<T>,
+  options: MutateOptions = {},
+): Promise<T> {
+  if (names.keys.length + names.tags.length === 0) {
+    throw new InvalidOption('mutate() names no keys and no tags', 'say what the transaction changes')
+  }
+  if (typeof tx !== 'function')
+    throw new InvalidOption('the transaction is not a function', 'write mutate(names, () => …)')
+  const ms = toMs(options.for ?? '30s', 'for')
+  const wait = options.wait ?? 'all'
+  const fence = await store.fence(names, ms)
+  let result: T
+  try {
+    result = await tx()
+  } catch (error) {
+    // Whether it committed is not known here, so the names are invalidated all the same; should
+    // that not be confirmed, it is journalled, and the caller's own error matters more.
+    await fence.lift(wait).catch(() => undefined)
+    throw error
+  }
+  try {
+    await fence.lift(wait)
+  } catch (cause) {
+    throw new MutationNotAcknowledged(result, cause)
+  }
+  return result
+}
