@@ -1,0 +1,117 @@
+/**
+ * Checks per second: Holdfast deciding three limits beside peers deciding one, and one beside one.
+ *
+ *   npm ci --prefix bench && npx tsx bench/limits.bench.mjs [--json] [--seconds 1] [--rounds 5]
+ *
+ * Rounds are interleaved and the median is shown: the machine drifts, the order must not matter.
+ * Starts its own redis-server on a free loopback port. Every call is admitted (limits are huge) and
+ * goes to Redis, over 5,000 subjects.
+ */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { Redis } from 'ioredis'
+import { RedisStore as ExpressStore } from 'rate-limit-redis'
+import { RateLimiterRedis } from 'rate-limiter-flexible'
+import { createClient } from 'redis'
+import { createLimiter } from '../src/limit/limiter.ts'
+import { connectRedis } from '../src/redis/connect.ts'
+import { startRedis } from '../test/support/redis-server.ts'
+
+const require = createRequire(import.meta.url)
+const FastifyStore = require('@fastify/rate-limit/store/RedisStore')
+const option = (name, fallback) => {
+  const at = process.argv.indexOf(`--${name}`)
+  return at < 0 ? fallback : Number(process.argv[at + 1])
+}
+const seconds = option('seconds', 1)
+const rounds = option('rounds', 5)
+const CONCURRENCY = [1, 16, 128]
+const SUBJECTS = Array.from({ length: 5_000 }, (_, index) => `user${index}`)
+const HUGE = 1_000_000_000
+
+const server = await startRedis()
+const ioredis = new Redis(server.port)
+const nodeRedis = await createClient({ url: server.url }).connect()
+const redis = connectRedis(server.url)
+await redis.ready(5_000)
+
+const limiter = (name, limits, algorithm) =>
+  createLimiter({ redis, name, limits, algorithm, deadline: 10_000 })
+const three = [`${HUGE}/second`, `${HUGE}/minute`, `${HUGE}/hour`]
+const sliding3 = limiter('sliding3', three, 'sliding')
+const gcra3 = limiter('gcra3', three, 'gcra')
+const sliding1 = limiter('sliding1', three[1], 'sliding')
+const gcra1 = limiter('gcra1', three[1], 'gcra')
+const flexible = (storeClient) =>
+  new RateLimiterRedis({ storeClient, useRedisPackage: storeClient !== ioredis, points: HUGE, duration: 60, keyPrefix: `rlf${Math.random()}` })
+const flexibleIo = flexible(ioredis)
+const flexibleNode = flexible(nodeRedis)
+const express = new ExpressStore({ sendCommand: (...args) => ioredis.call(...args), prefix: 'erl:' })
+express.init({ windowMs: 60_000 })
+const fastify = new FastifyStore(false, false, ioredis, 'frl:')
+
+const expect = async (decision) => {
+  const { allowed, degraded } = await decision
+  if (!allowed || degraded) throw new Error(`allowed ${allowed}, degraded ${degraded}`)
+}
+const CONTESTANTS = {
+  'holdfast, 3 sliding limits': (id) => expect(sliding3.consume(id)),
+  'holdfast, 3 gcra limits': (id) => expect(gcra3.consume(id)),
+  'holdfast, 1 sliding limit': (id) => expect(sliding1.consume(id)),
+  'holdfast, 1 gcra limit': (id) => expect(gcra1.consume(id)),
+  'rate-limiter-flexible, ioredis, 1 limit': (id) => flexibleIo.consume(id),
+  'rate-limiter-flexible, node-redis, 1 limit': (id) => flexibleNode.consume(id),
+  'rate-limit-redis, ioredis, 1 limit': (id) => express.increment(id),
+  '@fastify/rate-limit, ioredis, 1 limit': (id) =>
+    new Promise((resolve, reject) => fastify.incr(id, (error) => (error ? reject(error) : resolve()), 60_000, HUGE)),
+}
+
+async function measure(check, concurrency) {
+  const end = performance.now() + seconds * 1_000
+  let done = 0
+  let next = 0
+  const worker = async () => {
+    while (performance.now() < end) {
+      await check(SUBJECTS[next++ % SUBJECTS.length])
+      done++
+    }
+  }
+  const started = performance.now()
+  await Promise.all(Array.from({ length: concurrency }, worker))
+  return (done * 1_000) / (performance.now() - started)
+}
+
+const results = {}
+for (let round = -1; round < rounds; round++) {
+  for (const [name, check] of Object.entries(CONTESTANTS)) {
+    for (const concurrency of CONCURRENCY) {
+      const rate = await measure(check, concurrency)
+      if (round < 0) continue // warm-up
+      results[name] ??= {}
+      results[name][concurrency] ??= []
+      results[name][concurrency].push(rate)
+    }
+  }
+}
+const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]
+const table = Object.fromEntries(
+  Object.entries(results).map(([name, byLoad]) => [
+    name,
+    Object.fromEntries(Object.entries(byLoad).map(([load, rates]) => [load, Math.round(median(rates))])),
+  ]),
+)
+const { dependencies } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'))
+const best = Math.max(...Object.entries(table).flatMap(([name, row]) => (name.startsWith('holdfast') ? [] : row[128])))
+const ratio = table['holdfast, 3 sliding limits'][128] / best
+if (process.argv.includes('--json')) {
+  console.log(JSON.stringify({ unit: 'checks per second', node: process.version, versions: dependencies, table, ratio }))
+} else {
+  console.table(table)
+  console.log(`at 128: three sliding limits decided ${ratio.toFixed(2)} times as often as the best peer decides one`)
+}
+
+ioredis.disconnect()
+nodeRedis.destroy()
+await redis.close()
+await server.stop()
+process.exit(0)
