@@ -143,16 +143,23 @@ class Instance implements Holdfast {
     })
     this.redis = this.#roles && { health: () => this.#mapRoles((port) => port.health()) }
     this.#cacheEnabled = cache.enabled ?? true
-    this.cache = createCache({
-      ...cache,
-      namespace,
-      redis: this.#roles && this.#pools.port(this.#roles.cache),
-      deadlines: storeDeadlines(options.deadlines),
-      encryption: options.encryption,
-      clock,
-      random,
-      logger,
-    })
+    const deadlines = storeDeadlines(options.deadlines)
+    try {
+      this.cache = createCache({
+        ...cache,
+        namespace,
+        // A cache that is switched off does not connect either.
+        redis: this.#roles && this.#cacheEnabled ? this.#pools.port(this.#roles.cache) : undefined,
+        deadlines,
+        encryption: options.encryption,
+        clock,
+        random,
+        logger,
+      })
+    } catch (error) {
+      void this.#pools.close()
+      throw error
+    }
     // Other capabilities are made here in the same way, on `this.#pools.port(this.#roles.data)`,
     // lazily where an instance that never uses them should not connect for them.
   }

@@ -1,4 +1,4 @@
-import type { CacheOptions, Holdfast, Loader } from 'holdfast'
+import { type CacheOptions, type Holdfast, type Loader, NotAcknowledged } from 'holdfast'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
@@ -60,17 +60,15 @@ export function createApp({ hf, tasks, upstream }: Parts): Hono {
   app.post('/api/v1/tasks', async (c) => {
     const tenant = tenantOf(c)
     const body = parse(NewTask, await json(c), 422)
-    const task = await hf.cache.mutate({ tags: [`tasks:${tenant}`] }, () => tasks.add(tenant, body))
+    const task = await change([`tasks:${tenant}`], () => tasks.add(tenant, body))
     return c.json(task, 201, { Location: `/api/v1/tasks/${task.id}` })
   })
 
-  // `mutate` fences the transaction: while it runs nobody caches what it changes, and when it is
-  // committed, the task and every list that could show it are dropped, in every process.
   app.patch('/api/v1/tasks/:id', async (c) => {
     const tenant = tenantOf(c)
     const id = parse(Id, c.req.param('id'), 400)
-    const change = parse(TaskChange, await json(c), 422)
-    const task = await hf.cache.mutate({ tags: tagsOf(tenant, id) }, () => tasks.update(tenant, id, change))
+    const edit = parse(TaskChange, await json(c), 422)
+    const task = await change(tagsOf(tenant, id), () => tasks.update(tenant, id, edit))
     if (!task) throw new Problem(404, 'there is no such task')
     return c.json(task)
   })
@@ -78,7 +76,7 @@ export function createApp({ hf, tasks, upstream }: Parts): Hono {
   app.delete('/api/v1/tasks/:id', async (c) => {
     const tenant = tenantOf(c)
     const id = parse(Id, c.req.param('id'), 400)
-    const task = await hf.cache.mutate({ tags: tagsOf(tenant, id) }, () => tasks.remove(tenant, id))
+    const task = await change(tagsOf(tenant, id), () => tasks.remove(tenant, id))
     if (!task) throw new Problem(404, 'there is no such task')
     return c.body(null, 204)
   })
@@ -111,9 +109,32 @@ export function createApp({ hf, tasks, upstream }: Parts): Hono {
       },
       options,
     )
-    const miss = hf.health().status === 'ok' ? 'fwd=uri-miss; stored' : 'fwd=bypass'
+    const { status, cache } = hf.health()
+    const miss = status === 'ok' && cache.enabled ? 'fwd=uri-miss; stored' : 'fwd=bypass'
     c.header('Cache-Status', `holdfast; ${loaded ? miss : 'hit'}`)
     return value
+  }
+
+  /**
+   * Runs a transaction in a fence: while it runs nobody caches what it changes, and once it is
+   * committed, the task and every list that could show it are gone, in every process. Without Redis
+   * we choose to go on: the invalidation is kept, and sent as soon as Redis is back.
+   */
+  async function change<T>(tags: string[], transaction: () => Promise<T>): Promise<T> {
+    let done: { result: T } | undefined
+    const once = async () => {
+      done = { result: await transaction() }
+      return done.result
+    }
+    try {
+      return await hf.cache.mutate({ tags }, once)
+    } catch (error) {
+      if (!(error instanceof NotAcknowledged)) throw error
+      if (done) return done.result
+      const result = await transaction()
+      await hf.cache.invalidateTag(tags).catch(() => {}) // not acknowledged: kept and sent later
+      return result
+    }
   }
 
   return app

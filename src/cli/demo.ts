@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { configFromEnv } from '../config.ts'
+import { configFromEnv, type EnvConfig } from '../config.ts'
+import { holdfast } from '../holdfast.ts'
 import { type Backend, freePort, startBackend } from './demo-backend.ts'
 import { tourTasks } from './demo-tasks.ts'
 import type { Tour } from './demo-tour.ts'
@@ -27,6 +28,9 @@ const DEMOS: Record<string, Demo> = {
   },
 }
 
+const NAMESPACE = 'holdfast-demo'
+/** The demo writes to no database and calls no service of the reader's. */
+const OWN = { DATABASE_URL: '', UPSTREAM_URL: '', HOLDFAST_NAMESPACE: NAMESPACE }
 const EXAMPLES = new URL('../../examples/', import.meta.url)
 
 /** @returns the exit code: 0 done, 1 the tour saw something wrong, 2 it could not run */
@@ -67,13 +71,14 @@ async function show(
 ) {
   const config = configFromEnv()
   const shared = config.options.redis !== undefined
+  if (shared) await emptyCache(config)
   out.line(out.bold(`holdfast demo: ${name}`) + out.dim(`, ${demo.what}`))
   out.line(out.dim('starting PostgreSQL (PGlite, in memory) and the backend: a few seconds'))
   const script = fileURLToPath(new URL(demo.server, EXAMPLES))
   const backends: Backend[] = []
   const start = async (env: NodeJS.ProcessEnv) => {
     const port = String(await freePort(options.port))
-    const backend = await startBackend(script, { ...env, PORT: port }, ended)
+    const backend = await startBackend(script, { ...OWN, ...env, PORT: port }, ended)
     backends.push(backend)
     all.push(backend)
     return backend
@@ -111,6 +116,18 @@ async function show(
     backends: backends.map((backend) => backend.url),
     upstream: first.upstream,
     figures: tour.figures,
+  }
+}
+
+/** So that the first call of the tour is a first call, also the second time that the demo runs. */
+async function emptyCache({ options, target }: EnvConfig): Promise<void> {
+  await using hf = holdfast({ ...options, namespace: NAMESPACE })
+  try {
+    await hf.ready('3s')
+    await hf.cache.clear({ wait: 'commit' })
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`The environment names a Redis at ${target}, but: ${why}. Start it, or unset REDIS_URL.`)
   }
 }
 

@@ -1,0 +1,50 @@
+/** The public face: what `import … from 'holdfast'` offers. Everything else is internal. */
+export type { Clock, Timer } from './base/clock.ts'
+export type { Duration } from './base/duration.ts'
+export {
+  Closed,
+  ConfigError,
+  ERROR_CODES,
+  type ErrorCode,
+  HoldfastError,
+  InvalidKey,
+  InvalidOption,
+  InvalidValue,
+  LoadFailed,
+  LoadSkipped,
+  LoadTimeout,
+  NotAcknowledged,
+  RedisReplyError,
+  RedisTimeout,
+  RedisUnavailable,
+} from './base/errors.ts'
+export { escapeGlob } from './base/key.ts'
+export type { Logger } from './base/logger.ts'
+export type { Random } from './base/random.ts'
+export type { StandardSchema } from './base/schema.ts'
+export type { Cache, CacheReport, PatternOptions } from './cache/cache.ts'
+export type { EncryptionSetup } from './cache/encrypt.ts'
+export { type MutateOptions, MutationNotAcknowledged } from './cache/mutate.ts'
+export type {
+  CacheOptions,
+  InvalidateOptions,
+  L1Options,
+  LoadContext,
+  Loader,
+  WriteOptions,
+} from './cache/options.ts'
+export type { CacheStats } from './cache/stats.ts'
+export { configFromEnv, type EnvConfig, type EnvDefaults } from './config.ts'
+export {
+  type CacheSettings,
+  type Deadlines,
+  type Health,
+  type Holdfast,
+  type HoldfastOptions,
+  holdfast,
+  type RedisRoles,
+  type RoleHealth,
+} from './holdfast.ts'
+export type { RedisClientLike, RedisSource } from './redis/connect.ts'
+export type { RedisOptions } from './redis/options.ts'
+export type { NodeHealth, RedisHealth } from './redis/port.ts'
