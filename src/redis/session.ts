@@ -1,5 +1,6 @@
 import type { Timer } from '../base/clock.ts'
 import { Closed, RedisReplyError, RedisTimeout, RedisUnavailable } from '../base/errors.ts'
+import { Deadlines } from './deadlines.ts'
 import type { Arg, Link, Reply } from './link.ts'
 import type { SendOptions } from './port.ts'
 import { meaningOf } from './reply-error.ts'
@@ -16,9 +17,9 @@ export interface SessionEvents {
 }
 
 interface Call {
-  settled: boolean
+  readonly due: number
+  readonly deadline: number
   readonly reject: (cause: Error) => void
-  timer: Timer | undefined
 }
 
 /**
@@ -33,7 +34,7 @@ export class Session {
   #settings: RedisSettings
   #events: SessionEvents
   /** Callers still waiting. */
-  #calls = new Set<Call>()
+  #calls: Deadlines<Call>
   /** Sends without a reply, those that nobody waits for any more included. */
   #pending = 0
   #missedInARow = 0
@@ -48,6 +49,7 @@ export class Session {
     this.#settings = settings
     this.#events = events
     this.#lastHeard = settings.clock.mono()
+    this.#calls = new Deadlines(settings.clock, (call, late) => this.#overdue(call, late))
     link.onDown((cause) => this.fail(cause))
     this.#armWatchdog()
   }
@@ -114,9 +116,7 @@ export class Session {
     this.#watch?.cancel()
     this.link.destroy()
     // Nobody waits for a client library to notice that its socket is gone.
-    for (const call of [...this.#calls]) {
-      if (this.#settle(call)) call.reject(unavailable(this.link.address, cause))
-    }
+    for (const call of this.#calls.clear()) call.reject(unavailable(this.link.address, cause))
   }
 
   #track<T>(start: () => Promise<T>, deadline: number): Promise<T> {
@@ -128,33 +128,26 @@ export class Session {
         return reject(new RedisUnavailable(`${maxPending} calls already wait for ${address}`))
       }
       const sentAt = clock.mono()
-      const call: Call = { settled: false, reject, timer: undefined }
-      call.timer = clock.after(deadline, () => this.#overdue(call, sentAt, deadline))
-      this.#calls.add(call)
+      const call: Call = { due: sentAt + deadline, deadline, reject }
+      this.#calls.add(call, sentAt)
       this.#pending++
       this.#waitingSince ??= sentAt
       start().then(
         (value) => {
-          this.#answered(sentAt, !call.settled)
-          if (this.#settle(call)) resolve(value)
+          const inTime = this.#calls.delete(call)
+          this.#answered(sentAt, inTime)
+          if (inTime) resolve(value)
         },
         (error: unknown) => {
+          const inTime = this.#calls.delete(call)
           const refused = error instanceof RedisReplyError
-          if (refused) this.#answered(sentAt, !call.settled)
+          if (refused) this.#answered(sentAt, inTime)
           else this.#pending--
-          if (this.#settle(call)) reject(error)
+          if (inTime) reject(error)
           if (refused) this.#events.refused(meaningOf(error))
         },
       )
     })
-  }
-
-  #settle(call: Call): boolean {
-    if (call.settled) return false
-    call.settled = true
-    call.timer?.cancel()
-    this.#calls.delete(call)
-    return true
   }
 
   /** Something came back, if perhaps too late for its caller: the server lives. */
@@ -167,15 +160,9 @@ export class Session {
     if (inTime) this.#missedInARow = 0
   }
 
-  #overdue(call: Call, sentAt: number, deadline: number): void {
-    const { clock, lagMs } = this.#settings
-    const ourFault = clock.mono() - sentAt - deadline > lagMs
-    // The answer may lie unread in the socket because our own event loop was busy.
-    clock.afterInput(() => {
-      if (!this.#settle(call)) return
-      call.reject(new RedisTimeout(`no answer from ${this.link.address} within ${deadline} ms`))
-      this.#missed(ourFault)
-    })
+  #overdue({ deadline, reject }: Call, lateMs: number): void {
+    reject(new RedisTimeout(`no answer from ${this.link.address} within ${deadline} ms`))
+    this.#missed(lateMs > this.#settings.lagMs)
   }
 
   /** Breaker: deadlines missed in a row mean a server too slow to use, even if it still breathes. */
