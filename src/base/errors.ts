@@ -28,6 +28,11 @@ export const ERROR_CODES = {
   ONCE_FAILED: 'The run under this key failed for good.',
   ONCE_NO_RESULT: 'The run under this key ended well, but its result could not be kept.',
   ONCE_SUPERSEDED: 'Another run took over this key; what this one did was not recorded.',
+  SESSION_READONLY: 'The session came from a local copy while Redis is away; it cannot be changed.',
+  SESSION_CONFLICT: 'Another request changed the same fields of the session meanwhile.',
+  SESSION_REVOKED: 'The sessions of the user were revoked while the login was being checked.',
+  TOKEN_ENDPOINT: 'The token endpoint refused, failed, or answered with something that is no token.',
+  TOKEN_REAUTH: 'The grant is dead: its owner has to authorise again.',
 } as const
 
 export type ErrorCode = keyof typeof ERROR_CODES
