@@ -1,4 +1,5 @@
 import { LockLost, type LossCause } from './errors.ts'
+import { mayRetry } from './retry.ts'
 import type { Claimant, LockStore } from './store.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -115,8 +116,9 @@ export async function releaseQuietly(
   for (;;) {
     try {
       return (await store.release(claimant, RELEASE_MS)) || unsure
-    } catch {
+    } catch (error) {
       unsure = true
+      if (!mayRetry(error)) return undefined
     }
     if (clock.mono() >= over) return undefined
     await new Promise<void>((resolve) => clock.after(100, resolve))

@@ -222,7 +222,8 @@ async function abandon(store: OnceStore, claim: Claim): Promise<void> {
   while (store.clock.mono() < over) {
     try {
       return await store.abandon(claim, ATTEMPT_MS)
-    } catch {
+    } catch (error) {
+      if (!mayRetry(error)) return
       await new Promise<void>((resolve) => store.clock.after(200, resolve))
     }
   }
