@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Backend } from './demo-backend.ts'
 import type { Step, Tour } from './demo-tour.ts'
 
@@ -12,6 +13,7 @@ export function tourTasks(backends: readonly Backend[]): Tour {
   const tryThese: string[] = []
 
   async function* steps(): AsyncGenerator<Step> {
+    await Promise.all(backends.map(connected))
     const miss = await timed(() => get(`${first.url}/api/v1/rates/EUR`))
     figures.firstMs = miss.ms
     yield step('first call', miss, `asks the upstream (${miss.value.cacheStatus})`, miss.value.status === 200)
@@ -63,6 +65,15 @@ export function tourTasks(backends: readonly Backend[]): Tour {
     )
   }
   return { steps: steps(), figures, tryThese }
+}
+
+/** The backend serves from the start; the tour waits until it does so with its cache. */
+async function connected(backend: Backend): Promise<void> {
+  for (let tries = 0; tries < 60; tries++) {
+    if ((await get(`${backend.url}/healthz`)).body.status === 'ok') return
+    await setTimeout(50)
+  }
+  throw new Error('the backend runs, but did not connect to Redis within 3 s')
 }
 
 interface Answer {
