@@ -10,13 +10,23 @@ import {
   redactName,
 } from '../base/key.ts'
 import type { Core, Scope } from './core.ts'
+import {
+  type CachedOptions,
+  cached,
+  cacheFunction,
+  type InvalidatesOptions,
+  invalidates,
+  invalidatesFunction,
+  type MethodWrapper,
+} from './decorators.ts'
+import { type Defined, type Definition, define } from './define.ts'
 import { BAD, covers, open } from './entry.ts'
 import { Memo } from './holder.ts'
 import { type Inspection, inspectKey } from './inspect.ts'
 import { getOrLoad } from './load.ts'
 import { getOrSetMany, type LoadMissing, readMany } from './many.ts'
 import { type MutateOptions, mutate } from './mutate.ts'
-import type { CacheOptions, InvalidateOptions, Loader, WriteOptions } from './options.ts'
+import type { CacheOptions, InvalidateOptions, LoadContext, Loader, WriteOptions } from './options.ts'
 import { fullTag, mergeOptions, resolveSettings, type Settings } from './settings.ts'
 import {
   type CacheStats,
@@ -314,6 +324,47 @@ export class Cache implements Scope {
   ): Promise<WarmReport> {
     this.#refuseClosed()
     return warm(this, entries, options)
+  }
+
+  /**
+   * A function whose results are cached, with verbs of its own. The loader gets the arguments and
+   * then the load context.
+   */
+  define<Args extends unknown[], T>(
+    definition: Definition<Args>,
+    loader: (...args: [...Args, LoadContext<T>]) => T | Promise<T>,
+  ): Defined<Args, T> {
+    return define(this, definition, loader)
+  }
+
+  /** `fn` with its results cached; as a method decorator: `@cache.cached({ prefix: 'task' })`. */
+  cached<Args extends unknown[], R>(
+    fn: (...args: Args) => R | Promise<R>,
+    options?: CachedOptions<Args>,
+  ): (...args: Args) => Promise<R>
+  cached(options: CachedOptions<never[]>): MethodWrapper
+  cached(
+    first: ((...args: never[]) => unknown) | CachedOptions<never[]>,
+    options?: CachedOptions<never[]>,
+  ): unknown {
+    return typeof first === 'function'
+      ? cacheFunction(this, first, options)
+      : cached({ ...first, cache: this })
+  }
+
+  /** `fn`, after whose success the named entries are invalidated; also as a method decorator. */
+  invalidates<Args extends unknown[], R>(
+    fn: (...args: Args) => R | Promise<R>,
+    options: InvalidatesOptions<Args>,
+  ): (...args: Args) => Promise<R>
+  invalidates(options: InvalidatesOptions<never[]>): MethodWrapper
+  invalidates(
+    first: ((...args: never[]) => unknown) | InvalidatesOptions<never[]>,
+    options?: InvalidatesOptions<never[]>,
+  ): unknown {
+    return typeof first === 'function'
+      ? invalidatesFunction(this, first, options ?? {})
+      : invalidates({ ...first, cache: this })
   }
 
   /**

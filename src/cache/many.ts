@@ -175,7 +175,9 @@ async function pick<Id extends string | number, T>(
   if (typeof batch !== 'object' || batch === null) {
     throw new InvalidValue('the batch loader returned no Map, Record or array', 'return the values by id')
   }
-  return ids.map((id) => (Object.hasOwn(batch, id) ? (batch as Record<string | number, unknown>)[id] : undefined))
+  return ids.map((id) =>
+    Object.hasOwn(batch, id) ? (batch as Record<string | number, unknown>)[id] : undefined,
+  )
 }
 
 /** One flight per key, so that single calls can join, and one loader call for all of them. */

@@ -74,8 +74,8 @@ export function mergeOptions(base: CacheOptions, over: CacheOptions): CacheOptio
   const merged: Record<string, unknown> = { ...base }
   for (const [name, value] of Object.entries(over)) if (value !== undefined) merged[name] = value
   if (base.timeout && over.timeout)
-    merged['timeout'] = mergeOptions(base.timeout as object, over.timeout as object)
-  if (base.tags && over.tags) merged['tags'] = [...new Set([...base.tags, ...over.tags])]
+    merged.timeout = mergeOptions(base.timeout as object, over.timeout as object)
+  if (base.tags && over.tags) merged.tags = [...new Set([...base.tags, ...over.tags])]
   return merged as CacheOptions
 }
 
