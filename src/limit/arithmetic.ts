@@ -65,7 +65,7 @@ function rolling(
   const leaves = (index: number) => Math.min(endOf(index) - 1 + length - now, reset)
 
   if (mode === 'refund') {
-    const gone = at > 0 && endOf(Math.floor(at / sub)) <= horizon
+    const gone = at > 0 && at < horizon
     // From the old end: what stays counted is never older than what was really used.
     let back = gone ? 0 : Math.min(cost, total)
     total -= back

@@ -1,129 +1,144 @@
 /**
  * The three ways of counting, in Lua; `arithmetic.ts` is the same in TypeScript. Expects `now_us`,
- * `floor`, `max`, `min`, `ceil`, `pack`, `unpack_`, `sub_` and `never`. All times in whole microseconds.
+ * `floor`, `max`, `min`, `ceil`, `pack`, `unpack_` and `never`. All times in whole microseconds.
  *
- * A section is what one limit keeps of one subject: '' or little-endian doubles.
- * window: total, time of the last hit, then (sub-window, count) of each sub-window with hits
- * gcra: time, debt as of then, in units x window
- * fixed: start of the window, units used
+ * A limit keeps plain numbers in the state `s`, from index `p` on:
+ * window (6): total, time of the last hit, oldest sub-window, newest sub-window and its count, and
+ *   the (sub-window, count) pairs before the newest, packed. A hit in the sub-window of the one
+ *   before, the usual case under load, changes numbers only.
+ * gcra (2): time, debt as of then, in units x window.
+ * fixed (2): start of the window, units used.
+ *
+ * settle: drops what time has undone; harmless when the state is then not stored.
+ * room: whether `cost` fits, else µs until it does. take, give: change the state.
+ * show: remaining, µs until the next unit, µs until as good as new.
  */
 export const COUNTING = `
--- Each returns: admitted, remaining, wait, reset, new section, life. Verbs: 1 consume 2 peek 3 refund 4 penalty.
-local function window(sec, verb, cost, at, limit, length, sub)
-  local horizon, cur = now_us - length + 1, floor(now_us / sub)
-  local total, last, from, size = 0, 0, 17, #sec
-  local li, ln
-  if size > 16 then
-    total, last = unpack_('<dd', sec)
-    if last < horizon then
-      from, total = size + 1, 0
-    else
-      while from <= size do
-        local i, n = unpack_('<dd', sec, from)
-        if (i + 1) * sub > horizon then break end
-        total = total - n
-        from = from + 16
-      end
+local function empty(s, p)
+  s[p], s[p + 1], s[p + 2], s[p + 3], s[p + 4], s[p + 5] = 0, 0, 0, 0, 0, ''
+end
+
+local window = { width = 6 }
+function window.settle(s, p, limit, length, sub)
+  if s[p] == 0 then return end
+  local horizon = now_us - length + 1
+  if s[p + 1] < horizon then return empty(s, p) end
+  if (s[p + 2] + 1) * sub > horizon then return end
+  local rest, from, size = s[p + 5], 1, #s[p + 5]
+  s[p + 2] = s[p + 3]
+  while from <= size do
+    local i, n = unpack_('<dd', rest, from)
+    if (i + 1) * sub > horizon then
+      s[p + 2] = i
+      break
     end
-    if from <= size then li, ln = unpack_('<dd', sec, size - 15) end
+    s[p] = s[p] - n
+    from = from + 16
   end
-  if verb == 3 then
-    if at > 0 and (floor(at / sub) + 1) * sub <= horizon then cost = 0 end
-    -- From the old end: what stays counted is never older than what was really used.
-    local left = min(cost, total)
-    total = total - left
-    while left > 0 do
-      local i, n = unpack_('<dd', sec, from)
-      if n > left then
-        sec = sub_(sec, 1, from - 1) .. pack('<dd', i, n - left) .. sub_(sec, from + 16)
-        left = 0
-      else
-        left = left - n
-        from = from + 16
-      end
-    end
-    if total == 0 then return true, limit, 0, 0, '', 0 end
-    return true, max(0, limit - total), 0, last + length - now_us, pack('<dd', total, last) .. sub_(sec, from), length
+  s[p + 5] = string.sub(rest, from)
+end
+function window.room(s, p, cost, limit, length, sub)
+  local over = s[p] + cost - limit
+  if over <= 0 then return true end
+  if cost > limit then return false, never end
+  local rest, last = s[p + 5], s[p + 1] + length - now_us
+  for from = 1, #rest, 16 do
+    local i, n = unpack_('<dd', rest, from)
+    over = over - n
+    if over <= 0 then return false, min((i + 1) * sub - 1 + length - now_us, last) end
   end
-  local reset = li and last + length - now_us or 0
-  if verb ~= 4 and total + cost > limit then
-    local wait = never
-    if cost <= limit then
-      local freed, p = 0, from
-      while total - freed + cost > limit do
-        local i, n = unpack_('<dd', sec, p)
-        freed = freed + n
-        wait = min((i + 1) * sub - 1 + length - now_us, reset)
-        p = p + 16
-      end
-    end
-    return false, max(0, limit - total), wait, reset
-  end
-  local first = li and unpack_('<d', sec, from) or cur
-  local wait = (first + 1) * sub - 1 + length - now_us
-  if verb == 2 then return true, limit - total, li and min(wait, reset) or 0, reset end
-  local tail = size
-  if li and li >= cur then
-    cur = li -- the same sub-window, or a clock that stepped back
-    tail = size - 16
+  return false, last
+end
+function window.take(s, p, cost, limit, length, sub)
+  local index = floor(now_us / sub)
+  if s[p] == 0 then
+    s[p + 2], s[p + 3], s[p + 4], s[p + 5] = index, index, cost, ''
+  elseif s[p + 3] >= index then -- or the clock stepped back
+    s[p + 4] = s[p + 4] + cost
   else
-    ln = 0
+    s[p + 5] = s[p + 5] .. pack('<dd', s[p + 3], s[p + 4])
+    s[p + 3], s[p + 4] = index, cost
   end
-  total = total + cost
-  last = max(last, now_us)
-  reset = last + length - now_us
-  local new = pack('<dd', total, last) .. sub_(sec, from, tail) .. pack('<dd', cur, ln + cost)
-  return true, max(0, limit - total), min(wait, reset), reset, new, reset
+  s[p] = s[p] + cost
+  s[p + 1] = max(s[p + 1], now_us)
 end
-
-local function gcra(sec, verb, cost, at, limit, length, capacity)
-  local t, debt = now_us, 0
-  if sec ~= '' then
-    local was
-    was, debt = unpack_('<dd', sec)
-    if was > now_us then t = was else debt = max(0, debt - (now_us - was) * limit) end
-  end
-  local full, take = capacity * length, cost * length
-  if verb == 3 then
-    debt = max(0, debt - take)
-  elseif verb ~= 4 and debt + take > full then
-    local wait = never
-    if cost <= capacity and limit > 0 then wait = ceil((debt + take - full) / limit) + (t - now_us) end
-    return false, max(0, floor((full - debt) / length)), wait, limit > 0 and ceil(debt / limit) or 0
-  elseif verb ~= 2 then
-    debt = debt + take
-  end
-  if limit == 0 then return true, 0, never, never, sec, 1 end
-  local reset = ceil(debt / limit)
-  local over = debt % length
-  local wait = debt > 0 and ceil((over == 0 and length or over) / limit) or 0
-  local remaining = max(0, floor((full - debt) / length))
-  if verb == 2 then return true, remaining, wait, reset end
-  return true, remaining, wait, reset, pack('<dd', t, debt), reset + (t - now_us)
-end
-
-local function fixed(sec, verb, cost, at, limit, length, _, offset)
-  local start, used = now_us, 0
-  if offset >= 0 then start = floor((now_us - offset) / length) * length + offset end
-  if sec ~= '' then
-    local was, count = unpack_('<dd', sec)
-    if offset >= 0 then
-      if was >= start then start, used = was, count end
-    elseif was + length > now_us then
-      start, used = was, count
+-- From the old end: what stays counted is never older than what was really used.
+function window.give(s, p, cost, at, limit, length, sub)
+  if at > 0 and at <= now_us - length then return end
+  local left = min(cost, s[p])
+  s[p] = s[p] - left
+  if s[p] == 0 then return empty(s, p) end
+  local rest, from = s[p + 5], 1
+  s[p + 2] = s[p + 3]
+  while from <= #rest do
+    local i, n = unpack_('<dd', rest, from)
+    if n > left then
+      rest = string.sub(rest, 1, from - 1) .. pack('<dd', i, n - left) .. string.sub(rest, from + 16)
+      left = 0
+      s[p + 2] = i
+      break
     end
+    left = left - n
+    from = from + 16
   end
-  local left = start + length - now_us
-  if verb == 3 then
-    if not (at > 0 and at < start) then used = max(0, used - cost) end
-  elseif verb ~= 4 and used + cost > limit then
-    return false, max(0, limit - used), cost > limit and never or left, used > 0 and left or 0
-  elseif verb ~= 2 then
-    used = used + cost
-  end
-  local wait = used > 0 and left or 0
-  if verb == 2 then return true, max(0, limit - used), wait, wait end
-  if used == 0 then return true, limit, 0, 0, '', 0 end
-  return true, max(0, limit - used), wait, wait, pack('<dd', start, used), left
+  s[p + 4] = s[p + 4] - left
+  s[p + 5] = string.sub(rest, from)
 end
+function window.show(s, p, limit, length, sub)
+  local total = s[p]
+  if total == 0 then return limit, 0, 0 end
+  local reset = s[p + 1] + length - now_us
+  return max(0, limit - total), min((s[p + 2] + 1) * sub - 1 + length - now_us, reset), reset
+end
+
+local gcra = { width = 2 }
+function gcra.settle(s, p, limit)
+  if s[p] > now_us then return end -- the clock stepped back
+  s[p + 1] = max(0, s[p + 1] - (now_us - s[p]) * limit)
+  s[p] = now_us
+end
+function gcra.room(s, p, cost, limit, length, capacity)
+  local over = s[p + 1] + (cost - capacity) * length
+  if over <= 0 then return true end
+  if cost > capacity then return false, never end
+  return false, ceil(over / limit) + s[p] - now_us
+end
+function gcra.take(s, p, cost, limit, length) s[p + 1] = s[p + 1] + cost * length end
+function gcra.give(s, p, cost, at, limit, length) s[p + 1] = max(0, s[p + 1] - cost * length) end
+function gcra.show(s, p, limit, length, capacity)
+  local debt = s[p + 1]
+  if debt == 0 then return capacity, 0, 0 end
+  if limit == 0 then return 0, never, never end
+  local over, ahead = debt % length, s[p] - now_us
+  if over == 0 then over = length end
+  return max(0, floor((capacity * length - debt) / length)), ceil(over / limit) + ahead, ceil(debt / limit) + ahead
+end
+
+local fixed = { width = 2 }
+function fixed.settle(s, p, limit, length, _, offset)
+  local start = now_us
+  if offset >= 0 then
+    start = floor((now_us - offset) / length) * length + offset
+    if s[p] >= start then return end
+  elseif s[p + 1] > 0 and s[p] + length > now_us then
+    return
+  end
+  s[p], s[p + 1] = start, 0
+end
+function fixed.room(s, p, cost, limit, length)
+  if s[p + 1] + cost <= limit then return true end
+  return false, cost > limit and never or s[p] + length - now_us
+end
+function fixed.take(s, p, cost) s[p + 1] = s[p + 1] + cost end
+function fixed.give(s, p, cost, at)
+  if not (at > 0 and at < s[p]) then s[p + 1] = max(0, s[p + 1] - cost) end
+end
+function fixed.show(s, p, limit, length)
+  if s[p + 1] == 0 then return limit, 0, 0 end
+  local left = s[p] + length - now_us
+  return max(0, limit - s[p + 1]), left, left
+end
+
+local kinds = { window, gcra, fixed }
+local widths = { s = 6, l = 6, g = 2, f = 2 }
 `
