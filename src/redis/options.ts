@@ -98,7 +98,7 @@ export function readOptions(options: RedisOptions): Plan {
         'name the master as the sentinels do, for example mymaster',
       )
     }
-    const sentinels = options.sentinels.map((url) => readServer(url, 'redis.sentinels', 26379))
+    const sentinels = options.sentinels.map((url) => readServer(url.includes('://') ? url : `redis://${url}`, 'redis.sentinels', 26379))
     const first = needSome(sentinels, 'redis.sentinels')
     const access = accessOf(options, undefined)
     return {
@@ -129,10 +129,9 @@ interface Server {
   readonly tls: boolean
 }
 
-/** One URL, or `host:port` where that is usual. */
 export function readServer(given: string, name: string, defaultPort: number): Server {
   if (typeof given !== 'string') throw new ConfigError(`${name} is not text`, 'write redis://host:port')
-  const url = new URL(readRedisUrl(given.includes('://') ? given : `redis://${given}`, name))
+  const url = new URL(readRedisUrl(given, name))
   return {
     at: { host: url.hostname.replace(/^\[|\]$/g, ''), port: readPort(Number(url.port || defaultPort)) },
     username: decodeURIComponent(url.username) || undefined,
