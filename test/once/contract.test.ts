@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, it } from 'vitest'
-import { createOnce, type Once } from '../../src/once/once.ts'
-import { connectRedis } from '../../src/redis/connect.ts'
+import { createOnce } from '../../src/once/once.ts'
 import { onceContract } from '../../src/testing/once-contract.ts'
-import { startRedis } from '../support/redis-server.ts'
+import { REDIS_PLACES, twoViews } from '../support/redis-places.ts'
 
 const api = { describe, it, beforeAll, afterAll }
 
@@ -11,24 +10,6 @@ onceContract(api, 'memory', async () => {
   return { first: once, second: once, close: async () => once.close() }
 })
 
-onceContract(api, 'Redis by node-redis', async () => {
-  const server = await startRedis()
-  return views(
-    () => connectRedis(server.url),
-    () => server.stop(),
-  )
-})
-
-async function views(connect: () => ReturnType<typeof connectRedis>, stop: () => Promise<void>) {
-  const ports = [connect(), connect()]
-  await Promise.all(ports.map((port) => port.ready(5_000)))
-  const [first, second] = ports.map((redis) => createOnce({ redis, namespace: 'test' })) as [Once, Once]
-  return {
-    first,
-    second,
-    close: async () => {
-      await Promise.all(ports.map((port) => port.close()))
-      await stop()
-    },
-  }
+for (const [name, open] of REDIS_PLACES) {
+  onceContract(api, name, () => twoViews(open, (redis) => createOnce({ redis, namespace: 'test' })))
 }
