@@ -48,6 +48,11 @@ export function configFromEnv(env: Env = process.env, defaults: EnvDefaults = {}
   else if (!reader.sources.redis) reader.sources.redis = 'default'
   checkConnections(reader, options.redis)
 
+  const timeout = reader.seconds('REDIS_SOCKET_TIMEOUT')
+  if (timeout !== undefined) {
+    options.deadlines = { connect: timeout, read: timeout, write: timeout }
+    reader.sources.deadlines = 'REDIS_SOCKET_TIMEOUT'
+  }
   const namespace = reader.text('HOLDFAST_NAMESPACE')
   if (namespace) {
     options.namespace = namespace

@@ -23,7 +23,18 @@ export type { Logger } from './base/logger.ts'
 export type { Random } from './base/random.ts'
 export type { StandardSchema } from './base/schema.ts'
 export type { Cache, CacheReport, PatternOptions } from './cache/cache.ts'
+export {
+  type CachedOptions,
+  type CacheSource,
+  cached,
+  type InvalidatesOptions,
+  invalidates,
+  type MethodWrapper,
+} from './cache/decorators.ts'
+export type { Defined, Definition } from './cache/define.ts'
 export type { EncryptionSetup } from './cache/encrypt.ts'
+export type { Inspection } from './cache/inspect.ts'
+export type { LoadMissing } from './cache/many.ts'
 export { type MutateOptions, MutationNotAcknowledged } from './cache/mutate.ts'
 export type {
   CacheOptions,
@@ -34,6 +45,8 @@ export type {
   WriteOptions,
 } from './cache/options.ts'
 export type { CacheStats } from './cache/stats.ts'
+export type { Mark, StoreCounters, Wait } from './cache/store.ts'
+export type { WarmEntry, WarmOptions, WarmProgress, WarmReport } from './cache/warm.ts'
 export { configFromEnv, type EnvConfig, type EnvDefaults } from './config.ts'
 export {
   type CacheSettings,

@@ -79,6 +79,12 @@ describe('the environment', () => {
     expect(configFromEnv({ ...env, REDIS_DATA_URL: env.REDIS_URL }).options.redis).toBe('redis://a:6379/0')
   })
 
+  it('takes the time to wait for Redis in seconds [S2-13]', () => {
+    const { options } = configFromEnv({ REDIS_URL: 'redis://a', REDIS_SOCKET_TIMEOUT: '0.25' })
+    expect(options.deadlines).toEqual({ connect: 250, read: 250, write: 250 })
+    expect(() => configFromEnv({ REDIS_SOCKET_TIMEOUT: 'soon' })).toThrow('REDIS_SOCKET_TIMEOUT')
+  })
+
   it('switches the cache and the limits off [S4-9]', () => {
     const config = configFromEnv({ CACHE_ENABLED: 'false', RATE_LIMIT_ENABLED: '0' })
     expect(config.options.cache).toEqual({ enabled: false })

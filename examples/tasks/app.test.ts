@@ -212,6 +212,29 @@ describe('the tasks API on a shared Redis', () => {
     expect(left).toBeLessThanOrEqual(most)
   })
 
+  it('goes on when Redis dies, never goes back in time, and shares again when it is back [S1-19][S1-20][S1-27]', async () => {
+    const own = await startRedis()
+    const [one, two] = await Promise.all([start({ REDIS_URL: own.url }), start({ REDIS_URL: own.url })])
+    for (const api of [one, two])
+      await expect.poll(async () => (await api.get('/healthz')).body.status).toBe('ok')
+    const { body: task } = await one.post('/api/v1/tasks', { name: '0' })
+    const path = `/api/v1/tasks/${task.id}`
+    await two.get(path)
+    await own.kill()
+    for (let round = 1; round <= 5; round++) {
+      expect((await one.patch(path, { name: String(round) })).status).toBe(200)
+      expect(await one.get(path)).toMatchObject({ status: 200, body: { name: String(round) } })
+      expect((await two.get('/api/v1/tasks')).status).toBe(200)
+    }
+    expect((await one.get('/healthz')).body).toMatchObject({ degraded: true })
+    await own.restart()
+    for (const api of [one, two]) {
+      await expect.poll(async () => (await api.get('/healthz')).body.status, { timeout: 5_000 }).toBe('ok')
+      expect((await api.get(path)).body.name).toBe('5')
+    }
+    expect((await two.get(path)).cache).toBe('holdfast; hit')
+  })
+
   it('answers without the Redis that it was told to use, and says so [S0-1][S0-27][S1-20]', async () => {
     const port = String(await freePort())
     const api = await start({ REDIS_ENABLED: 'true', REDIS_HOST: '127.0.0.1', REDIS_PORT: port })

@@ -49,7 +49,9 @@ export class EnvReader {
     if (seconds >= 0.001 && seconds <= 315_360_000) return seconds * 1_000
     throw new ConfigError(
       `${name} is not a number of seconds above 0`,
-      'write for example 300; CACHE_ENABLED=false switches caching off',
+      name.startsWith('CACHE_')
+        ? 'write for example 300; CACHE_ENABLED=false switches caching off'
+        : 'write for example 0.5',
     )
   }
 }

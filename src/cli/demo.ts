@@ -87,15 +87,13 @@ async function show(
   if (shared) await start({ DATABASE_URL: first.database, UPSTREAM_URL: first.upstream })
 
   out.line()
+  const row = (label: string, text: string) => out.line(`  ${label.padEnd(12)}${text}`)
   for (const [index, backend] of backends.entries()) {
-    out.line(`  backend${shared ? ` ${'AB'[index]}` : ''}   ${backend.url}/api/v1/tasks`)
+    row(shared ? `backend ${'AB'[index]}` : 'backend', `${backend.url}/api/v1/tasks`)
   }
-  out.line(`  upstream  ${first.upstream}/__sim/calls`)
-  out.line(
-    shared
-      ? `  cache     ${config.target}, shared by two processes`
-      : `  cache     process memory ${out.dim('(with REDIS_URL set: Redis, shared by two processes)')}`,
-  )
+  row('upstream', `${first.upstream}/__sim/calls`)
+  const hint = out.dim('(with REDIS_URL set: Redis, shared by two processes)')
+  row('cache', shared ? `${config.target}, shared by two processes` : `process memory ${hint}`)
   out.line()
   const tour = demo.tour(backends)
   let ok = true
@@ -103,7 +101,7 @@ async function show(
     ended.throwIfAborted()
     ok &&= step.ok
     const mark = step.ok ? out.green('✓') : out.red('✗')
-    out.line(`  ${mark} ${step.name.padEnd(34)}${`${step.ms.toFixed(1)} ms`.padStart(10)}   ${step.note}`)
+    out.line(`  ${mark} ${step.name.padEnd(44)}${`${step.ms.toFixed(1)} ms`.padStart(10)}   ${step.note}`)
   }
   out.line()
   out.line('Try it:')
