@@ -142,6 +142,13 @@ export class SimLink implements Link, Peer {
     )
   }
 
+  /** Its process died: the kernel closes the socket, what was written still arrives. */
+  abandon(): void {
+    if (!this.#closed) this.#closed = new RedisUnavailable('the process died')
+    if (this.#lostOut || this.#severed) this.#detach()
+    else this.#post(undefined)
+  }
+
   /** Everything from now on vanishes without a trace, in one direction or both. */
   swallow(direction: 'out' | 'in' | 'both'): void {
     if (direction !== 'in') {

@@ -110,6 +110,7 @@ export class SimProcess {
   #frozenUntil = 0
   #wallOffset: number
   #suspended = 0
+  #frozenTotal = 0
 
   constructor(world: World, name: string) {
     this.world = world
@@ -141,13 +142,20 @@ export class SimProcess {
     return this.#frozenUntil > this.world.now
   }
 
+  /** Milliseconds in which it could run: what bounds are counted in. */
+  get awake(): number {
+    return this.world.now - this.#frozenTotal
+  }
+
   /**
    * Stops the process for a while. `suspend`: its monotonic clock stops too, as when a virtual
    * machine or a laptop sleeps; else both clocks go on (SIGSTOP, a blocked event loop).
    */
   freeze(ms: number, suspend: boolean): void {
+    const from = Math.max(this.#frozenUntil, this.world.now)
     const until = Math.max(this.#frozenUntil, this.world.now + ms)
-    if (suspend) this.#suspended += until - Math.max(this.#frozenUntil, this.world.now)
+    if (suspend) this.#suspended += until - from
+    this.#frozenTotal += until - from
     this.#frozenUntil = until
   }
 

@@ -58,14 +58,20 @@ export class Reader {
 
   async read(bucket: Bucket, key: string, wanted: readonly string[]): Promise<ReadReply> {
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const lesson = this.#lessons.get(key)
-      const tags = lesson === undefined ? wanted : union(wanted, lesson.tags)
-      const verdict = await this.#batch(bucket).add({ key, wanted, tags, binary: lesson?.binary ?? false })
+      const tags = this.tagsToAsk(key, wanted)
+      const binary = this.#lessons.get(key)?.binary ?? false
+      const verdict = await this.#batch(bucket).add({ key, wanted, tags, binary })
       if (verdict.state !== 'again') return verdict
       this.#lessons.set(key, verdict.lesson, key.length + 64 + 32 * verdict.lesson.tags.length)
     }
     // Its tags change faster than they can be read: as good as absent.
     return MISS
+  }
+
+  /** The wanted tags and those that the entry had when it was last seen. */
+  tagsToAsk(key: string, wanted: readonly string[]): readonly string[] {
+    const lesson = this.#lessons.get(key)
+    return lesson === undefined ? wanted : union(wanted, lesson.tags)
   }
 
   #batch(bucket: Bucket): TickBatch<Read, Verdict> {

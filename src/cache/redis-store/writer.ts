@@ -58,12 +58,15 @@ export class Writer {
   }
 
   async lease(bucket: Bucket, key: string, tags: readonly string[], force: boolean): Promise<LeaseReply> {
+    // With the tags learned from its header, or an entry that one of them voided would stand in the way.
+    let known = this.#reader.tagsToAsk(key, tags)
     for (let round = 0; round < 3; round++) {
       const verdict = await batchOf(this.#leases, bucket, this.#time, (requests) =>
         this.#askLeases(bucket, requests),
-      ).add({ key, tags, force })
+      ).add({ key, tags: known, force })
       if (verdict.state !== 'again') return verdict
       const read = await this.#reader.read(bucket, key, tags)
+      known = this.#reader.tagsToAsk(key, tags)
       if (read.state === 'down') return read
       if (read.state === 'found' && read.entry.freshUntil > this.#time.now()) return read
     }

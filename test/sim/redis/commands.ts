@@ -378,6 +378,7 @@ export const COMMANDS: Record<string, Command> = {
   GETEX: write(-2, (k, a, now) => {
     const value = text(k, a[1]!)
     const option = a[2]?.toUpperCase()
+    if (value === undefined) return null
     if (option === 'PERSIST') k.setExpireAt(a[1]!, undefined)
     else if (option !== undefined) k.setExpireAt(a[1]!, expiryOf(option, a[3], now, 'getex'))
     return value ?? null
@@ -388,6 +389,14 @@ export const COMMANDS: Record<string, Command> = {
   PEXPIRE: write(-3, (k, a, now) => expire(k, a, now + integer(a[2]))),
   EXPIREAT: write(-3, (k, a) => expire(k, a, integer(a[2]) * 1_000)),
   PEXPIREAT: write(-3, (k, a) => expire(k, a, integer(a[2]))),
+  RENAME: write(3, (k, a) => {
+    const value = k.get(a[1]!)
+    if (!value) throw new ServerError('ERR no such key')
+    const at = k.expireAt(a[1]!) ?? undefined
+    k.delete(a[1]!)
+    k.set(a[2]!, value, at)
+    return OK
+  }),
   PERSIST: write(2, (k, a) => {
     if (!k.expireAt(a[1]!)) return 0
     k.setExpireAt(a[1]!, undefined)
@@ -414,6 +423,7 @@ export const COMMANDS: Record<string, Command> = {
   HKEYS: read(2, (k, a) => [...(hash(k, a[1]!)?.keys() ?? [])]),
   HVALS: read(2, (k, a) => [...(hash(k, a[1]!)?.values() ?? [])]),
   HLEN: read(2, (k, a) => hash(k, a[1]!)?.size ?? 0),
+  HSTRLEN: read(3, (k, a) => hash(k, a[1]!)?.get(a[2]!)?.length ?? 0),
   HEXISTS: read(3, (k, a) => (hash(k, a[1]!)?.has(a[2]!) ? 1 : 0)),
   HSET: grow(-4, (k, a) => {
     if (a.length % 2) throw new ServerError("ERR wrong number of arguments for 'hset' command")

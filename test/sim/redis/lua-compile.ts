@@ -167,7 +167,7 @@ class Compiler {
   }
 
   #declare(name: string): string {
-    const js = `${name}$${++this.#names}`
+    const js = `${name === '...' ? 'rest' : name}$${++this.#names}`
     this.#scopes.at(-1)!.set(name, js)
     return js
   }
@@ -456,7 +456,7 @@ class Compiler {
     if (this.#take('nil')) return { js: 'undefined' }
     if (this.#take('true')) return { js: 'true', bool: true }
     if (this.#take('false')) return { js: 'false', bool: true }
-    if (this.#take('...')) return { js: this.#lookup('...')!, multi: true }
+    if (this.#take('...')) return { js: `R.multi(...${this.#lookup('...')})`, multi: true }
     if (this.#take('function')) return { js: this.#function() }
     if (this.#is('{')) return this.#table()
     return this.#suffixed()

@@ -1,0 +1,75 @@
+import type { FaultRates } from './faults.ts'
+import type { Latency } from './network.ts'
+import type { WorkloadShape } from './workload.ts'
+
+export interface Mix {
+  readonly faults: FaultRates
+  readonly latency: Latency
+}
+
+const QUICK: Latency = { low: 0.05, high: 0.6, tailShare: 0.002, tail: 5 }
+const TAILED: Latency = { low: 0.05, high: 1.5, tailShare: 0.08, tail: 60 }
+
+const NETWORK: FaultRates = { cut: 900, cutUnnoticed: 3_000, stall: 250, swallow: 1_500 }
+const DATA: FaultRates = { evict: 30, flushAll: 1_500, scriptFlush: 700 }
+
+/** What goes wrong. Calm ones matter: with everything on, slow barriers hide fast races. */
+export const MIXES: Record<string, Mix> = {
+  calm: { faults: {}, latency: QUICK },
+  tail: { faults: {}, latency: TAILED },
+  network: { faults: NETWORK, latency: TAILED },
+  freeze: { faults: { freezeProcess: 250, freezeServer: 1_500 }, latency: QUICK },
+  kill: { faults: { killProcess: 700, cut: 1_500 }, latency: TAILED },
+  clock: { faults: { wallStep: 200, freezeProcess: 500 }, latency: QUICK },
+  evict: { faults: { evict: 4, flushAll: 1_000 }, latency: QUICK },
+  memory: { faults: { outOfMemory: 400, misconf: 1_500, evict: 50 }, latency: QUICK },
+  restart: { faults: { restart: 900, scriptFlush: 900 }, latency: QUICK },
+  failover: { faults: { failover: 700, cut: 2_000 }, latency: QUICK },
+  pingpong: { faults: { failover: 900, pingPong: 600 }, latency: TAILED },
+  all: {
+    faults: {
+      ...NETWORK,
+      ...DATA,
+      freezeProcess: 900,
+      killProcess: 2_500,
+      wallStep: 2_000,
+      freezeServer: 2_000,
+      outOfMemory: 2_000,
+      misconf: 5_000,
+      restart: 3_000,
+      failover: 3_000,
+      pingPong: 4_000,
+    },
+    latency: TAILED,
+  },
+}
+
+export interface Mode {
+  readonly l1: boolean
+  readonly shape: WorkloadShape
+}
+
+const PLAIN: WorkloadShape = {
+  tags: 'static',
+  writes: 0.06,
+  loadMs: 66,
+  loadErrors: 0.01,
+  think: 12,
+  read: { ttl: 60_000, stale: 0, soft: 0, staleIfError: false },
+  extras: false,
+  soft: false,
+}
+
+/** How the cache is used. */
+export const MODES: Record<string, Mode> = {
+  static: { l1: true, shape: PLAIN },
+  dynamic: { l1: true, shape: { ...PLAIN, tags: 'dynamic' } },
+  l2: { l1: false, shape: PLAIN },
+  rich: { l1: true, shape: { ...PLAIN, extras: true } },
+  /** Short lives and soft invalidations, stale values allowed. */
+  stale: { l1: true, shape: { ...PLAIN, extras: true, soft: true, read: { ttl: 300, stale: 2_000, soft: 5, staleIfError: false } } },
+  /** Soft invalidations where each caller waits for the reload. */
+  strict: { l1: true, shape: { ...PLAIN, soft: true, loadErrors: 0, read: { ttl: 300, stale: 2_000, soft: false, staleIfError: false } } },
+  /** Long loads beside quick ones, on few keys. */
+  slow: { l1: true, shape: { ...PLAIN, loadMs: 250, writes: 0.12 } },
+}
