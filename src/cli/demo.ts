@@ -137,11 +137,16 @@ function whyNot(names: readonly string[]): string | undefined {
   return 'The demo needs the examples, which are not part of the npm package. Clone the repository and run: npm ci && npm start'
 }
 
-/** Aborted by the first SIGINT or SIGTERM, so that everything is closed in order. */
+/**
+ * Aborted by the first SIGINT or SIGTERM, so that everything is closed in order, and when the
+ * shell that `npm start` put between npm and us is gone: npm hands signals to it, not to us.
+ */
 function endOfProcess(): AbortSignal {
   const controller = new AbortController()
   process.once('SIGINT', () => controller.abort())
   process.once('SIGTERM', () => controller.abort())
+  const parent = process.ppid
+  setInterval(() => process.ppid !== parent && controller.abort(), 500).unref()
   return controller.signal
 }
 
