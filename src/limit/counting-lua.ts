@@ -1,6 +1,6 @@
 /**
  * The three ways of counting, in Lua; `arithmetic.ts` is the same in TypeScript. Expects `now_us`,
- * `floor`, `max`, `min`, `ceil`, `pack`, `unpack_` and `never`. All times in whole microseconds.
+ * `floor`, `max`, `min`, `ceil`, `pack`, `unpack_`, `sub` and `never`. All times in whole microseconds.
  *
  * A limit keeps plain numbers in the state `s`, from index `p` on:
  * window (6): total, time of the last hit, oldest sub-window, newest sub-window and its count, and
@@ -19,25 +19,25 @@ local function empty(s, p)
 end
 
 local window = { width = 6 }
-function window.settle(s, p, limit, length, sub)
+function window.settle(s, p, limit, length, span)
   if s[p] == 0 then return end
   local horizon = now_us - length + 1
   if s[p + 1] < horizon then return empty(s, p) end
-  if (s[p + 2] + 1) * sub > horizon then return end
+  if (s[p + 2] + 1) * span > horizon then return end
   local rest, from, size = s[p + 5], 1, #s[p + 5]
   s[p + 2] = s[p + 3]
   while from <= size do
     local i, n = unpack_('<dd', rest, from)
-    if (i + 1) * sub > horizon then
+    if (i + 1) * span > horizon then
       s[p + 2] = i
       break
     end
     s[p] = s[p] - n
     from = from + 16
   end
-  s[p + 5] = string.sub(rest, from)
+  s[p + 5] = sub(rest, from)
 end
-function window.room(s, p, cost, limit, length, sub)
+function window.room(s, p, cost, limit, length, span)
   local over = s[p] + cost - limit
   if over <= 0 then return true end
   if cost > limit then return false, never end
@@ -45,12 +45,12 @@ function window.room(s, p, cost, limit, length, sub)
   for from = 1, #rest, 16 do
     local i, n = unpack_('<dd', rest, from)
     over = over - n
-    if over <= 0 then return false, min((i + 1) * sub - 1 + length - now_us, last) end
+    if over <= 0 then return false, min((i + 1) * span - 1 + length - now_us, last) end
   end
   return false, last
 end
-function window.take(s, p, cost, limit, length, sub)
-  local index = floor(now_us / sub)
+function window.take(s, p, cost, limit, length, span)
+  local index = floor(now_us / span)
   if s[p] == 0 then
     s[p + 2], s[p + 3], s[p + 4], s[p + 5] = index, index, cost, ''
   elseif s[p + 3] >= index then -- or the clock stepped back
@@ -63,7 +63,7 @@ function window.take(s, p, cost, limit, length, sub)
   s[p + 1] = max(s[p + 1], now_us)
 end
 -- From the old end: what stays counted is never older than what was really used.
-function window.give(s, p, cost, at, limit, length, sub)
+function window.give(s, p, cost, at, limit, length, span)
   if at > 0 and at <= now_us - length then return end
   local left = min(cost, s[p])
   s[p] = s[p] - left
@@ -73,7 +73,7 @@ function window.give(s, p, cost, at, limit, length, sub)
   while from <= #rest do
     local i, n = unpack_('<dd', rest, from)
     if n > left then
-      rest = string.sub(rest, 1, from - 1) .. pack('<dd', i, n - left) .. string.sub(rest, from + 16)
+      rest = sub(rest, 1, from - 1) .. pack('<dd', i, n - left) .. sub(rest, from + 16)
       left = 0
       s[p + 2] = i
       break
@@ -82,13 +82,13 @@ function window.give(s, p, cost, at, limit, length, sub)
     from = from + 16
   end
   s[p + 4] = s[p + 4] - left
-  s[p + 5] = string.sub(rest, from)
+  s[p + 5] = sub(rest, from)
 end
-function window.show(s, p, limit, length, sub)
+function window.show(s, p, limit, length, span)
   local total = s[p]
   if total == 0 then return limit, 0, 0 end
   local reset = s[p + 1] + length - now_us
-  return max(0, limit - total), min((s[p + 2] + 1) * sub - 1 + length - now_us, reset), reset
+  return max(0, limit - total), min((s[p + 2] + 1) * span - 1 + length - now_us, reset), reset
 end
 
 local gcra = { width = 2 }
@@ -140,5 +140,5 @@ function fixed.show(s, p, limit, length)
 end
 
 local kinds = { window, gcra, fixed }
-local widths = { s = 6, l = 6, g = 2, f = 2 }
+local letters = { s = window, l = window, g = gcra, f = fixed }
 `

@@ -137,8 +137,11 @@ class RedisLimitStore implements LimitStore {
         flat.push(indexOf(keys, key), indexOf(policies, policy.wire))
       }
     }
+    const packed = Buffer.allocUnsafe(flat.length * 8)
+    const view = new DataView(packed.buffer, packed.byteOffset)
+    for (let i = 0; i < flat.length; i++) view.setFloat64(i * 8, flat[i]!, true)
     const late = String(Math.ceil(node.serverNow() + deadline + LATE_MS))
-    const args = [late, `[${[...policies.keys()].join()}]`, `[${flat.join()}]`, this.#channel]
+    const args = [late, `[${[...policies.keys()].join()}]`, packed, this.#channel]
     const reply = await node.eval(CHECK, [...keys.keys()], args, { deadline, as: 'bytes' })
     if (!Buffer.isBuffer(reply)) throw new RedisReplyError('ERR the limit script gave no bytes')
     return readReply(reply, operations)
