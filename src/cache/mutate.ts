@@ -34,18 +34,22 @@ export async function mutate<T>(
     throw new InvalidOption('the transaction is not a function', 'write mutate(names, () => …)')
   const ms = toMs(options.for ?? '30s', 'for')
   const wait = options.wait ?? 'all'
-  const fence = await store.fence(names, ms)
+  // The database is there even when Redis is not: without a fence the transaction runs all the same.
+  // Its names are journalled by then, so this process bypasses them, and the invalidation below says
+  // whether it was confirmed.
+  const fence = await store.fence(names, ms).catch(() => undefined)
+  const end = (): Promise<void> => (fence ? fence.lift(wait) : store.invalidate(names, wait))
   let result: T
   try {
     result = await tx()
   } catch (error) {
     // Whether it committed is not known here, so the names are invalidated all the same; should
     // that not be confirmed, it is journalled, and the caller's own error matters more.
-    await fence.lift(wait).catch(() => undefined)
+    await end().catch(() => undefined)
     throw error
   }
   try {
-    await fence.lift(wait)
+    await end()
   } catch (cause) {
     throw new MutationNotAcknowledged(result, cause)
   }
