@@ -4,7 +4,7 @@ const NOT_REDIS = /unknown RESP type|protocol error/i
 const NOT_TLS = /wrong version number|packet length too long|EPROTO/i
 const CERTIFICATE = /self.signed|certificate|altname|CERT_/i
 const LOGIN =
-  /^(WRONGPASS|NOAUTH|NOPERM)|invalid (username|password)|DB index|SELECT is not allowed|AUTH .*called without/i
+  /^(WRONGPASS|NOAUTH|NOPERM|DENIED)|invalid (username|password)|DB index|SELECT is not allowed|AUTH .*called without/i
 
 /**
  * Why a link could not be opened. ConfigError when trying again cannot help: a wrong password, a

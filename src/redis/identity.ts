@@ -6,7 +6,6 @@ export interface Identity {
   readonly runId: string
   readonly replid: string
   readonly role: string
-  readonly loading: boolean
   readonly version: string | undefined
   readonly clock: TimeSample
 }
@@ -28,7 +27,8 @@ export async function identify(session: Session, deadline: number, mono: () => n
     session.send(['INFO', 'server'], options),
     session.send(['INFO', 'replication'], options),
     readTime(session, deadline, mono),
-    session.ping(deadline),
+    // A server that still loads its data answers INFO and TIME, but LOADING to this.
+    session.send(['PING'], options),
   ])
   const serverInfo = parseInfo(server)
   const replicationInfo = parseInfo(replication)
@@ -38,7 +38,6 @@ export async function identify(session: Session, deadline: number, mono: () => n
     runId: serverInfo.get('run_id') || startSecond(serverInfo, clock),
     replid: replicationInfo.get('master_replid') ?? '',
     role,
-    loading: serverInfo.get('loading') === '1' || replicationInfo.get('loading') === '1',
     version: serverInfo.get('valkey_version') ?? serverInfo.get('redis_version'),
     clock,
   }

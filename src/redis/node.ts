@@ -1,14 +1,15 @@
 import { sleep } from '../base/clock.ts'
 import { Closed, ConfigError, RedisUnavailable } from '../base/errors.ts'
+import { formatAddress } from './address.ts'
 import { Backoff } from './backoff.ts'
 import { Bus } from './bus.ts'
 import type { RedisEventName } from './events.ts'
+import { keepProving, passGates } from './gate.ts'
 import type { Identity } from './identity.ts'
-import { recheck } from './identity.ts'
 import type { Arg, Dialer, Reply, Target } from './link.ts'
 import type { Opened } from './open-session.ts'
 import { openSession } from './open-session.ts'
-import type { GateContext, NodeHealth, NodeHooks, NodeState, RedisNode, SendOptions } from './port.ts'
+import type { NodeHealth, NodeHooks, NodeState, RedisNode, SendOptions } from './port.ts'
 import type { Script } from './script.ts'
 import { ServerClock } from './server-clock.ts'
 import type { Session } from './session.ts'
@@ -50,13 +51,15 @@ export class SupervisedNode implements RedisNode {
   #hooks = new Set<NodeHooks>()
   #waiters = new Set<{ resolve: () => void; reject: (cause: Error) => void }>()
   #closing = new AbortController()
+  /** Settles the wait for the end of the current connection. */
+  #endLife: (cause: Error) => void = () => {}
 
   constructor(dialer: Dialer, target: Target | undefined, settings: RedisSettings, owner: NodeOwner) {
     this.#dialer = dialer
     this.#target = target
     this.settings = settings
     this.#owner = owner
-    this.#address = target ? `${target.host}:${target.port}` : dialer.label
+    this.#address = target ? formatAddress(target.host, target.port) : dialer.label
     this.#since = settings.clock.wall()
     this.bus = new Bus(dialer, settings, {
       open: () => owner.event('open', this),
@@ -132,6 +135,7 @@ export class SupervisedNode implements RedisNode {
     this.bus.close(cause)
     this.#session?.end(cause)
     this.#session = undefined
+    this.#endLife(cause)
     if (wasReady) this.#tellDown(cause)
     this.#settleWaiters((waiter) => waiter.reject(cause))
   }
@@ -154,7 +158,9 @@ export class SupervisedNode implements RedisNode {
       }
       if (this.#isClosed()) return
       try {
-        await sleep(clock, backoff.after(lived), this.#closing.signal)
+        // What trying again will hardly mend is tried more slowly.
+        const patience = this.#lastError instanceof ConfigError ? 4 : 1
+        await sleep(clock, backoff.after(lived) * patience, this.#closing.signal)
       } catch {
         return
       }
@@ -164,9 +170,8 @@ export class SupervisedNode implements RedisNode {
   /** One connection from dialling to loss. Returns how long it was ready, in ms. */
   async #live(): Promise<number> {
     const { clock } = this.settings
-    let loseIt: (cause: Error) => void = () => {}
     const lost = new Promise<Error>((resolve) => {
-      loseIt = resolve
+      this.#endLife = resolve
     })
     let readyAt: number | undefined
     const opened = await openSession(
@@ -175,8 +180,8 @@ export class SupervisedNode implements RedisNode {
       this.settings,
       {
         lost: (cause) => {
+          this.#endLife(cause)
           if (readyAt !== undefined) this.#onLost(cause)
-          loseIt(cause)
         },
         timeout: () => {
           this.#timeouts++
@@ -189,44 +194,18 @@ export class SupervisedNode implements RedisNode {
     try {
       this.#serverClock.reset()
       this.#serverClock.add(opened.identity.clock)
-      await this.#runGates(opened, lost)
+      await passGates(this.#hooks, opened, lost, this.settings)
+      if (opened.session.isLost) throw await lost
     } catch (error) {
       opened.session.end(error as Error)
       throw error
     }
     readyAt = clock.mono()
     this.#onReady(opened)
-    const stopRechecking = this.#recheckRegularly(opened)
+    const stopProving = keepProving(opened, this.settings, (sample) => this.#serverClock.add(sample))
     await lost
-    stopRechecking()
+    stopProving()
     return clock.mono() - readyAt
-  }
-
-  async #runGates(opened: Opened, lost: Promise<Error>): Promise<void> {
-    const { session, incarnation } = opened
-    const gates = [...this.#hooks].flatMap((hooks) => (hooks.gate ? [hooks] : []))
-    if (gates.length > 0) {
-      const context: GateContext = {
-        incarnation,
-        send: (args, options) => session.send(args, options),
-        eval: (script, keys, args, options) => session.eval(script, keys, args, options),
-      }
-      const { clock, gateMs } = this.settings
-      const timer = new AbortController()
-      try {
-        await Promise.race([
-          Promise.all(gates.map((hooks) => hooks.gate?.(context))),
-          lost.then((cause) => Promise.reject(cause)),
-          sleep(clock, gateMs, timer.signal).then(() => {
-            throw new RedisUnavailable(`the gate of ${session.link.address} did not open within ${gateMs} ms`)
-          }),
-        ])
-      } finally {
-        timer.abort()
-      }
-    }
-    if (session.isLost) throw await lost
-    if (this.#isClosed()) throw this.#refusal()
   }
 
   #onReady({ session, identity, incarnation }: Opened): void {
@@ -271,30 +250,6 @@ export class SupervisedNode implements RedisNode {
     } else if (MAP_IS_OLD.has(meaning)) {
       this.#owner.doubt(this, meaning)
     }
-  }
-
-  /** Plain REPLICAOF and FAILOVER keep client connections open: only looking again shows them. */
-  #recheckRegularly({ session, identity }: Opened): () => void {
-    const { clock, recheckMs, deadAfterMs } = this.settings
-    let timer = clock.after(recheckMs, look)
-    const again = () => {
-      timer = clock.after(recheckMs, look)
-    }
-    const node = this
-    function look(): void {
-      if (session.isLost) return
-      recheck(session, deadAfterMs, () => clock.mono()).then(({ role, replid, clock: sample }) => {
-        if (session.isLost) return
-        if (role !== 'master')
-          return session.fail(new RedisUnavailable(`${session.link.address} is no master any more`))
-        if (replid !== identity.replid) {
-          return session.fail(new RedisUnavailable(`${session.link.address} changed its replication id`))
-        }
-        node.#serverClock.add(sample)
-        again()
-      }, again)
-    }
-    return () => timer.cancel()
   }
 
   #tellDown(cause: Error): void {

@@ -1,4 +1,5 @@
 import { RedisTimeout, RedisUnavailable } from '../base/errors.ts'
+import { formatAddress } from './address.ts'
 import type { Identity } from './identity.ts'
 import { identify, incarnationOf } from './identity.ts'
 import type { Dialer, Link, Target } from './link.ts'
@@ -30,6 +31,11 @@ export async function openSession(
   const startedAt = clock.mono()
   const link = await dialWithin(dialer, target, settings, signal)
   const session = new Session(link, settings, events)
+  if (signal.aborted) session.end(signal.reason as Error)
+  signal.addEventListener('abort', () => session.end(signal.reason as Error), {
+    once: true,
+    signal: session.ended,
+  })
   try {
     const remaining = Math.max(1, handshakeMs - (clock.mono() - startedAt))
     const identity = await identify(session, remaining, () => clock.mono())
@@ -38,7 +44,6 @@ export async function openSession(
         `${link.address} is a ${identity.role === 'slave' ? 'replica' : identity.role}, not a master`,
       )
     }
-    if (identity.loading) throw new WrongRole(`${link.address} is still loading its data`)
     return { session, identity, incarnation: incarnationOf(identity) }
   } catch (error) {
     session.end(error as Error)
@@ -70,7 +75,7 @@ export function dialWithin(
         reject(cause)
       })
     const onClose = () => giveUp(signal.reason as Error)
-    const where = target ? `${target.host}:${target.port}` : dialer.label
+    const where = target ? formatAddress(target.host, target.port) : dialer.label
     const timer = clock.after(handshakeMs, () =>
       clock.afterInput(() => giveUp(new RedisTimeout(`no connection to ${where} within ${handshakeMs} ms`))),
     )

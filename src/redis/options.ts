@@ -98,7 +98,9 @@ export function readOptions(options: RedisOptions): Plan {
         'name the master as the sentinels do, for example mymaster',
       )
     }
-    const sentinels = options.sentinels.map((url) => readServer(url.includes('://') ? url : `redis://${url}`, 'redis.sentinels', 26379))
+    const sentinels = options.sentinels.map((url) =>
+      readServer(url.includes('://') ? url : `redis://${url}`, 'redis.sentinels', 26379),
+    )
     const first = needSome(sentinels, 'redis.sentinels')
     const access = accessOf(options, undefined)
     return {

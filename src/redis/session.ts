@@ -31,6 +31,7 @@ export class Session {
   /** Last measured round trip in ms. */
   latency: number | undefined
   #lost: Error | undefined
+  #ended = new AbortController()
   #settings: RedisSettings
   #events: SessionEvents
   /** Callers still waiting. */
@@ -52,6 +53,11 @@ export class Session {
     this.#calls = new Deadlines(settings.clock, (call, late) => this.#overdue(call, late))
     link.onDown((cause) => this.fail(cause))
     this.#armWatchdog()
+  }
+
+  /** Aborts with the session, for listeners that must not outlive it. */
+  get ended(): AbortSignal {
+    return this.#ended.signal
   }
 
   get isLost(): boolean {
@@ -115,6 +121,7 @@ export class Session {
     this.#lost = cause
     this.#watch?.cancel()
     this.link.destroy()
+    this.#ended.abort()
     // Nobody waits for a client library to notice that its socket is gone.
     for (const call of this.#calls.clear()) call.reject(unavailable(this.link.address, cause))
   }
