@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { freePort } from '../support/free-port.ts'
 import { startRedis, stopAllRedis } from '../support/redis-server.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -50,6 +54,49 @@ describe('holdfast demo', () => {
     await expect(fetch(url)).rejects.toThrow()
   })
 
+  it('leaves nothing behind when npm, which does not pass signals on, is told to end', {
+    timeout: 60_000,
+  }, async () => {
+    const npm = start([], { NO_COLOR: '1' }, ['npm', 'start', '--silent', '--', '--port', '0'])
+    await expect.poll(npm.stdout, { timeout: 40_000 }).toContain('Serving until Ctrl-C')
+    const url = /http:\S+healthz|http:\S+tasks/.exec(npm.stdout())![0]
+    expect((await fetch(url)).status).toBe(200)
+    npm.child.kill('SIGTERM')
+    await expect
+      .poll(
+        () =>
+          fetch(url).then(
+            () => 'up',
+            () => 'down',
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe('down')
+  })
+
+  it('says what is wrong when the Redis it was given is not there, without the password', {
+    timeout: 20_000,
+  }, async () => {
+    const demo = start(['--once'], { REDIS_URL: `redis://:hidden@127.0.0.1:${await freePort()}` })
+    expect(await demo.code).toBe(2)
+    expect(demo.stdout()).toMatch(/names a Redis at redis:\/\/:\*\*\*@127\.0\.0\.1:\d+.*unset REDIS_URL/)
+    expect(demo.stdout() + demo.stderr()).not.toContain('hidden')
+  })
+
+  it('says in the published package that it needs a clone', async () => {
+    const bare = mkdtempSync(join(tmpdir(), 'holdfast-bare-'))
+    try {
+      for (const part of ['src', 'package.json', 'tsconfig.json'])
+        cpSync(join(ROOT, part), join(bare, part), { recursive: true })
+      symlinkSync(join(ROOT, 'node_modules'), join(bare, 'node_modules'))
+      const demo = start([], {}, [process.execPath, '--import', 'tsx', 'src/cli/main.ts', 'demo'], bare)
+      expect(await demo.code).toBe(2)
+      expect(demo.stdout()).toContain('Clone the repository and run: npm ci && npm start')
+    } finally {
+      rmSync(bare, { recursive: true })
+    }
+  })
+
   it('refuses a name that it does not know', async () => {
     const demo = start(['nothing'])
     expect(await demo.code).toBe(2)
@@ -63,10 +110,12 @@ function expectFigures(figures: Record<string, number>) {
   expect(figures.secondMs).toBeLessThan(figures.firstMs! / 3)
 }
 
-function start(args: string[], env: NodeJS.ProcessEnv = {}) {
+const DEMO = [process.execPath, '--import', 'tsx', 'src/cli/main.ts', 'demo']
+
+function start(args: string[], env: NodeJS.ProcessEnv = {}, command = DEMO, cwd = ROOT) {
   const clean = { ...process.env, REDIS_URL: '', DATABASE_URL: '', UPSTREAM_URL: '' }
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'demo', ...args], {
-    cwd: ROOT,
+  const child = spawn(command[0]!, [...command.slice(1), ...args], {
+    cwd,
     env: { ...clean, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
