@@ -4,7 +4,7 @@ export interface LruBounds<V extends object> {
   readonly maxEntries: number
   readonly maxBytes: number
   /** Told of every value that leaves: for lack of room ('evict'), replaced ('set') or deleted. */
-  readonly onRemove?: ((value: V, key: string, reason: 'evict' | 'set' | 'delete') => void) | undefined
+  readonly onDispose?: ((value: V, key: string, reason: 'evict' | 'set' | 'delete') => void) | undefined
 }
 
 /**
@@ -16,13 +16,13 @@ export class Lru<V extends object> {
   #evictions = 0
 
   constructor(bounds: LruBounds<V>) {
-    const { onRemove } = bounds
+    const { onDispose } = bounds
     this.#cache = new LRUCache<string, V>({
       max: bounds.maxEntries,
       maxSize: bounds.maxBytes,
       dispose: (value, key, reason) => {
         if (reason === 'evict') this.#evictions++
-        onRemove?.(value, key, reason === 'evict' || reason === 'set' ? reason : 'delete')
+        onDispose?.(value, key, reason === 'evict' || reason === 'set' ? reason : 'delete')
       },
     })
   }
@@ -52,6 +52,10 @@ export class Lru<V extends object> {
   /** Names from most to least recently used; safe to delete while iterating. */
   keys(): IterableIterator<string> {
     return this.#cache.keys()
+  }
+
+  entries(): IterableIterator<[string, V]> {
+    return this.#cache.entries()
   }
 
   get size(): number {
