@@ -55,8 +55,36 @@ const REAL_WORLD_WORDS: readonly RegExp[] = [
   /\b(?:randomBytes|randomInt|randomUUID|randomFill|randomFillSync|getRandomValues)\b/,
 ]
 
-/** Longer than 300 lines, and why. */
-const LONG: Readonly<Record<string, string>> = {}
+/** Longer than 300 lines: how long at most, and why. */
+const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly why: string }[] = [
+  {
+    where: /^cache\/cache\.ts$/,
+    upTo: 560,
+    why: 'one class of thin public verbs, a quarter of it documentation',
+  },
+  {
+    where: /^cache\/memory-store\.ts$/,
+    upTo: 460,
+    why: 'the whole protocol in memory, the model of the other',
+  },
+  {
+    where: /^cache\/redis-store\/redis-store\.ts$/,
+    upTo: 350,
+    why: 'the verbs of one port; its parts are apart',
+  },
+  {
+    where: /\/scripts\.ts$/,
+    upTo: 400,
+    why: 'Lua and its reasons: rules of one protocol, read side by side',
+  },
+  {
+    where: /^session\/(?:memory|redis)-store\.ts$/,
+    upTo: 330,
+    why: 'the verbs of one port, held to each other',
+  },
+  { where: /^token\/source\.ts$/, upTo: 350, why: 'one state machine: cached, refreshing, refused' },
+  { where: /^testing\/[a-z-]+-contract\.ts$/, upTo: 400, why: 'a list of behaviours, each read by itself' },
+]
 
 /** Reads the environment: everything else gets its configuration handed in. */
 const READS_ENVIRONMENT = /^(?:config\.ts|cli\/)/
@@ -95,7 +123,9 @@ const RULES: Readonly<Record<string, (file: SourceFile) => string[]>> = {
   'only the configuration and the command line read the environment': (file) =>
     READS_ENVIRONMENT.test(file.path) ? [] : [...(/\bprocess\.env\b/.exec(file.code) ?? [])],
   'a file is at most 300 lines, unless a reason is written down': (file) =>
-    file.lines > 300 && !LONG[file.path] ? [`${file.lines} lines`] : [],
+    file.lines > (LONG.find(({ where }) => where.test(file.path))?.upTo ?? 300)
+      ? [`${file.lines} lines`]
+      : [],
   'names are kebab-case nouns, and nothing is a drawer': (file) => [
     ...(/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*\.ts$/.test(file.path) ? [] : ['name']),
     ...(/(?:^|\/)(?:utils?|types|helpers?|common|misc)(?:\.ts|\/)/.test(file.path) ? ['a drawer'] : []),
@@ -134,8 +164,9 @@ describe('the architecture', () => {
   })
 
   it('keeps no exception that is no longer needed', () => {
-    const needed = new Set(tree.filter((file) => file.lines > 300).map((file) => file.path))
-    expect(Object.keys(LONG).filter((path) => !needed.has(path))).toEqual([])
+    const long = tree.filter((file) => file.lines > 300).map((file) => file.path)
+    const idle = LONG.filter(({ where }) => !long.some((path) => where.test(path)))
+    expect(idle.map(({ where }) => String(where))).toEqual([])
   })
 
   it('stays in small files', () => {
