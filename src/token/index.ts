@@ -1,0 +1,5 @@
+export type { TokenCounters } from './client.ts'
+export { TokenEndpointError, type TokenFailure, TokenReauthNeeded } from './errors.ts'
+export type { FetchFunction, TokenOptions, TokensOptions } from './options.ts'
+export type { TokenSummary } from './source.ts'
+export { createTokens, type Tokens } from './tokens.ts'
