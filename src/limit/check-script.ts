@@ -121,7 +121,7 @@ while p <= size do
       if verb == BLOCK then
         local s = states[k] or load(k, shape)
         remember_life(k)
-        s[1] = cost > 0 and now_us + cost * 1000 or 0
+        s[1] = cost > 0 and max(at > 0 and s[1] or 0, now_us + cost * 1000) or 0
         keep[k] = max(keep[k], cost)
       else
         states[k], shapes[k], keep[k], lives[k] = { unpack(shape.zero) }, shape, nil, nil

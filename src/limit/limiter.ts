@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import { systemClock } from '../base/clock.ts'
-import { toMs } from '../base/duration.ts'
+import { type Duration, toMs } from '../base/duration.ts'
 import { Closed, InvalidOption } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
 import { Ask } from './ask.ts'
@@ -159,11 +159,17 @@ export class Limiter {
   }
 
   /**
-   * Refuses everything of a subject for a time, in every process; 0 lifts the block.
+   * Refuses everything of a subject for a time, in every process; 0 lifts the block. With
+   * `extend`, a block that ends later stays as it is.
    * @throws RedisUnavailable, RedisTimeout when Redis could not be asked
    */
-  async block(subject: Subject, duration: Parameters<typeof toMs>[0]): Promise<void> {
-    await this.#command('block', this.#ask(subject, {}), Math.ceil(toMs(duration, 'duration')), 0)
+  async block(
+    subject: Subject,
+    duration: Duration,
+    options: { extend?: boolean | undefined } = {},
+  ): Promise<void> {
+    const ms = Math.ceil(toMs(duration, 'duration'))
+    await this.#command('block', this.#ask(subject, {}), ms, options.extend ? 1 : 0)
   }
 
   /**

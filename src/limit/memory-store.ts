@@ -47,7 +47,7 @@ export class MemoryLimitStore implements LimitStore {
     const { verb, parts, cost, at } = operation
     this.#sweep(now)
     if (verb === 'reset') for (const part of parts) this.#states.delete(part.key)
-    if (verb === 'block') for (const part of parts) this.#block(part.key, now, cost)
+    if (verb === 'block') for (const part of parts) this.#block(part.key, now, cost, at)
     const admin = verb === 'reset' || verb === 'block'
     const mode: Mode = verb === 'reset' || verb === 'block' ? 'peek' : verb
     const looked = parts.map((part) => this.#look(part, mode, admin ? 1 : cost, at, now))
@@ -95,9 +95,10 @@ export class MemoryLimitStore implements LimitStore {
     else this.#states.delete(part.key)
   }
 
-  #block(key: string, now: number, ms: number): void {
+  #block(key: string, now: number, ms: number, extend: number): void {
     const state = this.#living(key, now) ?? { sections: new Map(), blockedUntil: 0, expiresAt: 0 }
-    state.blockedUntil = ms > 0 ? now + ms * 1_000 : 0
+    const least = extend > 0 ? state.blockedUntil : 0
+    state.blockedUntil = ms > 0 ? Math.max(least, now + ms * 1_000) : 0
     state.expiresAt = Math.max(state.expiresAt, state.blockedUntil)
     if (state.expiresAt > now) this.#states.set(key, state)
   }

@@ -15,7 +15,8 @@ export interface LimitStore {
 /**
  * `consume`: takes `cost` if every limit admits it, else nothing. `peek`: the same without taking.
  * `refund`: gives `cost` back; with `at`, not if that hit has left the window. `penalty`: takes even
- * beyond the limit. `block`: refuses everything for `cost` ms; 0 lifts it. `reset`: forgets.
+ * beyond the limit. `block`: refuses everything for `cost` ms, 0 lifts it; with `at` 1 it never
+ * shortens a block. `reset`: forgets.
  */
 export type Verb = 'consume' | 'peek' | 'refund' | 'penalty' | 'block' | 'reset'
 

@@ -72,6 +72,11 @@ export class SubjectKeys {
     this.#colocate = colocate
   }
 
+  /** Of one subject by itself. */
+  keyOf(who: Identity): string {
+    return `${this.prefix}{${boundName('', who.label)}}`
+  }
+
   parts(who: readonly Identity[], policyFor: (kind: string) => Policy): Part[] {
     const together = this.#colocate
     if (together === undefined) {
