@@ -1,0 +1,64 @@
+/**
+ * `npm run bench [cache limits locks sessions]`: every contestant in the same run, Markdown to the
+ * screen and to bench/results.md. The peers are a package of their own, installed on first use.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { fileURLToPath } from 'node:url'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+if (!existsSync(`${here}node_modules`)) {
+  console.log('Installing the peers that are measured beside Holdfast …')
+  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: here, stdio: 'inherit' })
+}
+
+const BENCHES: Record<string, () => Promise<string>> = {
+  cache: async () => (await import('./cache.ts')).benchCache(),
+}
+
+const asked = process.argv.slice(2)
+const unknown = asked.filter((name) => !(name in BENCHES))
+if (unknown.length > 0) {
+  console.error(`There is no bench ${unknown.join(', ')}; there are: ${Object.keys(BENCHES).join(', ')}.`)
+  process.exit(2)
+}
+
+function versions(): string {
+  const manifest = JSON.parse(readFileSync(`${here}package.json`, 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  return Object.keys(manifest.dependencies)
+    .map((name) => {
+      const installed = JSON.parse(readFileSync(`${here}node_modules/${name}/package.json`, 'utf8')) as {
+        version: string
+      }
+      return `${name} ${installed.version}`
+    })
+    .join(' · ')
+}
+
+const server = execFileSync(process.env.HOLDFAST_REDIS_SERVER ?? 'redis-server', ['--version'], {
+  encoding: 'utf8',
+})
+const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB`
+const head = [
+  '# Measured',
+  '',
+  `${new Date().toISOString().slice(0, 10)} · Node ${process.versions.node} · ${/v=\S+/.exec(server)?.[0] ?? ''} on loopback · ${machine}`,
+  '',
+  versions(),
+  '',
+  'Each table is one run with all contestants in turns; figures are medians. Trust the ratios, not the values.',
+  '',
+].join('\n')
+
+const sections: string[] = []
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (asked.length > 0 && !asked.includes(name)) continue
+  const section = `## ${name}\n\n${await bench()}`
+  console.log(section)
+  sections.push(section)
+}
+if (asked.length === 0) writeFileSync(`${here}results.md`, `${head}\n${sections.join('\n')}`)
+process.exit(0)
