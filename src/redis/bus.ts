@@ -119,6 +119,8 @@ export class Bus implements NodeBus {
     if (!followed) return
     const target = followed.dialAddress ? parseAddress(followed.address) : undefined
     let live: Session | undefined
+    // This link's own: what an attempt that came to nothing had subscribed is worth nothing later.
+    const subscribed = new Set<string>()
     const { session, identity } = await openSession(
       this.#dialer,
       target,
@@ -130,7 +132,7 @@ export class Bus implements NodeBus {
       if (identity.runId !== followed.identity.runId || identity.replid !== followed.identity.replid) {
         throw new RedisUnavailable('the push connection reached another server than the data connection')
       }
-      await this.#reconcile(session)
+      await this.#reconcile(session, subscribed)
       if (signal.aborted) throw signal.reason
       if (session.isLost) throw new RedisUnavailable('the push connection was lost while subscribing')
     } catch (error) {
@@ -139,6 +141,7 @@ export class Bus implements NodeBus {
     }
     live = session
     this.#session = session
+    this.#subscribed = subscribed
     this.#openedAt = this.#settings.clock.mono()
     this.#events.open()
     // Somebody may have come or gone in the very last turn.
@@ -146,32 +149,29 @@ export class Bus implements NodeBus {
   }
 
   /** Brings the server's subscriptions to what is wanted now, one change at a time, in order. */
-  async #reconcile(session: Session): Promise<void> {
+  async #reconcile(session: Session, subscribed: Set<string>): Promise<void> {
     const { handshakeMs } = this.#settings
     for (;;) {
-      const missing = [...this.#byChannel.keys()].filter((channel) => !this.#subscribed.has(channel))
-      const idle = [...this.#subscribed].filter((channel) => !this.#byChannel.has(channel))
+      const missing = [...this.#byChannel.keys()].filter((channel) => !subscribed.has(channel))
+      const idle = [...subscribed].filter((channel) => !this.#byChannel.has(channel))
       if (session.isLost || missing.length + idle.length === 0) return
       if (missing.length > 0) await session.subscribe(missing, this.#deliver, handshakeMs)
-      // Lost meanwhile: `#subscribed` is the next session's already.
-      if (session.isLost) return
-      for (const channel of missing) this.#subscribed.add(channel)
+      for (const channel of missing) subscribed.add(channel)
       if (idle.length > 0) await session.unsubscribe(idle, handshakeMs)
-      if (session.isLost) return
-      for (const channel of idle) this.#subscribed.delete(channel)
+      for (const channel of idle) subscribed.delete(channel)
     }
   }
 
   /** The same while the bus is open; a newcomer is told `open` once its channels are subscribed. */
   #adjust(session: Session): void {
+    const subscribed = this.#subscribed
     this.#adjusting = this.#adjusting
-      .then(() => this.#reconcile(session))
+      .then(() => this.#reconcile(session, subscribed))
       .then(
         () => {
           if (this.#session !== session) return
           for (const subscriber of [...this.#subscribers]) {
-            if (subscriber.channels.every((channel) => this.#subscribed.has(channel)))
-              this.#tellOpen(subscriber)
+            if (subscriber.channels.every((channel) => subscribed.has(channel))) this.#tellOpen(subscriber)
           }
         },
         (error: Error) => session.fail(unavailable(session.link.address, error)),

@@ -38,8 +38,9 @@ export interface RedisNode {
   /** Milliseconds of server time now, by the offset measured on the current link. */
   serverNow(): number
   /**
-   * Sends one command. Rejects at once with RedisUnavailable while not ready, with RedisTimeout at
-   * the deadline (the command may still run), with RedisReplyError when the server refuses.
+   * Sends one command. Rejects at once with RedisUnavailable while not ready (nothing was sent), with
+   * RedisTimeout at the deadline or when the connection is lost first (the command may still run),
+   * with RedisReplyError when the server refuses.
    */
   send(args: readonly Arg[], options: SendOptions): Promise<Reply>
   /** EVALSHA, falling back to EVAL on NOSCRIPT, within one deadline. */
@@ -47,7 +48,8 @@ export interface RedisNode {
   /**
    * Hooks a listener to the life of this node. `gate` runs on each new connection that proved role
    * and incarnation, before it opens for traffic; `send` passed to it goes through at once; if it
-   * rejects, the connection is dropped and dialled anew. `down` runs when the link is lost.
+   * rejects, the connection is dropped and dialled anew. `down` runs when the link is lost. Hooks
+   * attached to a node that is ready run from its next connection on.
    */
   attach(hooks: NodeHooks): () => void
   /** The node's push connection: a second link to the same server incarnation, gated alike. */

@@ -123,7 +123,7 @@ export class Session {
     this.link.destroy()
     this.#ended.abort()
     // Nobody waits for a client library to notice that its socket is gone.
-    for (const call of this.#calls.clear()) call.reject(unavailable(this.link.address, cause))
+    for (const call of this.#calls.clear()) call.reject(interrupted(this.link.address, cause))
   }
 
   #track<T>(start: () => Promise<T>, deadline: number): Promise<T> {
@@ -150,7 +150,7 @@ export class Session {
           const refused = error instanceof RedisReplyError
           if (refused) this.#answered(sentAt, inTime)
           else this.#pending--
-          if (inTime) reject(error)
+          if (inTime) reject(refused ? error : interrupted(this.link.address, error))
           if (refused) this.#events.refused(meaningOf(error))
         },
       )
@@ -201,6 +201,15 @@ export class Session {
     }
     this.#armWatchdog()
   }
+}
+
+/**
+ * What a caller is told whose command was under way when the connection went. It may have arrived,
+ * so this must not look like RedisUnavailable, which promises that nothing was sent.
+ */
+function interrupted(address: string, cause: unknown): Error {
+  if (cause instanceof Closed) return cause
+  return new RedisTimeout(`${address} had not answered when the connection was lost`, { cause })
 }
 
 /** What a caller is told when there is no connection because of `cause`. */

@@ -73,6 +73,7 @@ describe('a cluster', () => {
     let told = 0
     port.onTopology(() => told++)
     await (await cluster.ownerOf(key)).kill()
+    await until('the death is noticed', () => dead.state !== 'ready', 2_000)
     await expect(dead.send(['GET', key], DEADLINE)).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
     await until(
       'the replica serves the key',
