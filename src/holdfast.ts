@@ -10,6 +10,15 @@ import type { EncryptionSetup } from './cache/encrypt.ts'
 import type { CacheOptions, L1Options } from './cache/options.ts'
 import type { StoreDeadlines } from './cache/redis-store/settings.ts'
 import type { CacheStats } from './cache/stats.ts'
+import type { Lock, RunOptions } from './lock/lock.ts'
+import { Locks, type ReadWriteLock } from './lock/locks.ts'
+import { createOnce, type Once } from './once/once.ts'
+import type { ConcurrencyLimiter } from './limit/concurrency.ts'
+import type { Limiter } from './limit/limiter.ts'
+import { type ConcurrencyOptions, LimitRegistry, type OutboundOptions } from './limit/limits.ts'
+import type { LimiterOptions } from './limit/options.ts'
+import type { Outbound } from './limit/outbound.ts'
+import type { Limits } from './limit/policy.ts'
 import type { RedisSource } from './redis/connect.ts'
 import { RedisPools } from './redis/pools.ts'
 import type { NodeHealth, RedisHealth, RedisPort } from './redis/port.ts'
@@ -92,6 +101,20 @@ const CACHE_NAMES = ['enabled', 'defaults', 'namespaces', 'l1', 'buckets']
 /** One instance per process, made at start and closed at the end. */
 export interface Holdfast {
   readonly cache: Cache
+  /** One holder at a time over all processes, in the order of asking: `hf.lock(name).run(fn)`. */
+  lock(name: string, options?: RunOptions): Lock
+  /** At most `permits` holders at a time, in the order of asking. */
+  semaphore(name: string, permits: number, options?: RunOptions): Lock
+  /** Many readers or one writer; a writer that waits is not overtaken. */
+  readWrite(name: string, options?: RunOptions): ReadWriteLock
+  /** At most so many calls in a time: `hf.limiter('chat', '20/minute')`. The same name gives the same limiter. */
+  limiter(name: string, limits: Limits, options?: LimiterOptions): Limiter
+  /** At most `limit` at once, per subject, with leases: connections, jobs. */
+  concurrency(name: string, limit: number, options?: ConcurrencyOptions): ConcurrencyLimiter
+  /** Keeps calls to a remote API within its limits, and heeds what its answers say. */
+  outbound(name: string, limits: Limits, options?: OutboundOptions): Outbound
+  /** Work that runs once per key over all processes: `hf.once(key, fn)`. */
+  readonly once: Once
   /** What is known of the connections; undefined in process memory. Never asks the server. */
   readonly redis: { health(): Readonly<Partial<Record<keyof RedisRoles, RedisHealth>>> } | undefined
   /**
@@ -125,6 +148,10 @@ class Instance implements Holdfast {
   readonly #pools: RedisPools
   readonly #roles: RedisRoles | undefined
   readonly #cacheEnabled: boolean
+  readonly #parts: { readonly namespace: string; readonly clock: Clock; readonly random: Random }
+  #locks: Locks | undefined
+  #limits: LimitRegistry | undefined
+  #once: Once | undefined
   #status: Health['status'] = 'ok'
   #since: number
   #closing: Promise<void> | undefined
@@ -133,6 +160,7 @@ class Instance implements Holdfast {
     const { clock = systemClock, random = systemRandom, logger, namespace = 'app', cache = {} } = options
     refuseUnknown(cache, CACHE_NAMES, 'cache')
     this.#clock = clock
+    this.#parts = { namespace, clock, random }
     this.#since = clock.wall()
     this.#roles = rolesOf(options.redis)
     const connect = options.deadlines?.connect
@@ -164,6 +192,35 @@ class Instance implements Holdfast {
     // lazily where an instance that never uses them should not connect for them.
   }
 
+  lock(name: string, options?: RunOptions): Lock {
+    return this.#lazyLocks().lock(name, options)
+  }
+
+  semaphore(name: string, permits: number, options?: RunOptions): Lock {
+    return this.#lazyLocks().semaphore(name, permits, options)
+  }
+
+  readWrite(name: string, options?: RunOptions): ReadWriteLock {
+    return this.#lazyLocks().readWrite(name, options)
+  }
+
+  limiter(name: string, limits: Limits, options?: LimiterOptions): Limiter {
+    return this.#lazyLimits().limiter(name, limits, options)
+  }
+
+  concurrency(name: string, limit: number, options?: ConcurrencyOptions): ConcurrencyLimiter {
+    return this.#lazyLimits().concurrency(name, limit, options)
+  }
+
+  outbound(name: string, limits: Limits, options?: OutboundOptions): Outbound {
+    return this.#lazyLimits().outbound(name, limits, options)
+  }
+
+  get once(): Once {
+    this.#once ??= createOnce({ ...this.#parts, redis: this.#data() })
+    return this.#once
+  }
+
   async ready(within: Duration = '5s'): Promise<void> {
     const ms = toMs(within, 'ready(within)')
     await Promise.all(Object.values(this.#mapRoles((port) => port.ready(ms))))
@@ -188,12 +245,31 @@ class Instance implements Holdfast {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.cache.close().finally(() => this.#pools.close())
+    this.#locks?.close()
+    this.#once?.close()
+    this.#closing ??= Promise.all([this.cache.close(), this.#limits?.close()])
+      .then(() => undefined)
+      .finally(() => this.#pools.close())
     return this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #lazyLocks(): Locks {
+    this.#locks ??= new Locks({ ...this.#parts, redis: this.#data() })
+    return this.#locks
+  }
+
+  #lazyLimits(): LimitRegistry {
+    this.#limits ??= new LimitRegistry({ ...this.#parts, redis: this.#data() })
+    return this.#limits
+  }
+
+  /** The role that must not evict; connected when something first needs it. */
+  #data(): RedisPort | undefined {
+    return this.#roles && this.#pools.port(this.#roles.data)
   }
 
   #became(status: Health['status']): void {

@@ -58,6 +58,23 @@ export {
   type RedisRoles,
   type RoleHealth,
 } from './holdfast.ts'
+export { LockLost, LockTimeout, LockUnavailable, type LossCause } from './lock/errors.ts'
+export type { Lease } from './lock/lease.ts'
+export type { Lock, LockOptions, RunOptions } from './lock/lock.ts'
+export type { ReadWriteLock } from './lock/locks.ts'
+export type { LockState } from './lock/store.ts'
+export {
+  OnceFailed,
+  OnceIndeterminate,
+  OnceMismatch,
+  OnceNoResult,
+  OnceRunning,
+  OnceSuperseded,
+  OnceUnavailable,
+} from './once/errors.ts'
+export type { Once, OnceOptions, Verdict } from './once/once.ts'
+export type { Step } from './once/step.ts'
+export type { OnceRecord } from './once/store.ts'
 export type { RedisClientLike, RedisSource } from './redis/connect.ts'
 export type { RedisOptions } from './redis/options.ts'
 export type { NodeHealth, RedisHealth } from './redis/port.ts'

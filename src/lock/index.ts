@@ -1,5 +1,5 @@
 export { LockLost, LockTimeout, LockUnavailable, type LossCause } from './errors.ts'
 export type { Lease } from './lease.ts'
 export type { Lock, LockOptions, RunOptions } from './lock.ts'
-export { Locks, type LocksOptions } from './locks.ts'
+export { Locks, type LocksOptions, type ReadWriteLock } from './locks.ts'
 export type { LockState } from './store.ts'

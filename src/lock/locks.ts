@@ -17,6 +17,13 @@ export interface LocksOptions {
   random?: Random | undefined
 }
 
+export interface ReadWriteLock {
+  /** Shared with other readers. */
+  readonly read: Lock
+  /** Alone. */
+  readonly write: Lock
+}
+
 const MAX_PERMITS = 10_000
 
 /** The locks of one namespace. */
@@ -50,7 +57,7 @@ export class Locks {
    * Many readers or one writer. A reader that comes while a writer waits stands behind it, so that a
    * stream of readers cannot keep writers out.
    */
-  readWrite(name: string, options: RunOptions = {}): { readonly read: Lock; readonly write: Lock } {
+  readWrite(name: string, options: RunOptions = {}): ReadWriteLock {
     return {
       read: new Lock(this.store, target('rwlock', name, 'r', 1), options, 'readWrite()'),
       write: new Lock(this.store, target('rwlock', name, 'w', 1), options, 'readWrite()'),
