@@ -150,7 +150,7 @@ export class Faults {
     if (links.length === 0) return undefined
     const link = this.#prng.pick(links)
     strike(link)
-    return `${link.process.name}@${link.address}`
+    return link.name
   }
 
   #forAWhile(host: Host, flag: 'full' | 'misconf'): string {

@@ -70,6 +70,8 @@ export class SimLink implements Link, Peer {
   readonly address: string
   readonly host: Host
   readonly process: SimProcess
+  /** For traces. */
+  readonly name: string
   readonly #network: Network
   readonly #pending: Pending[] = []
   readonly #listeners: ((cause: Error) => void)[] = []
@@ -89,6 +91,7 @@ export class SimLink implements Link, Peer {
     this.host = host
     this.process = process
     this.address = host.server.address
+    this.name = `${process.name}@${this.address}#${++network.links}`
     host.links.add(this)
   }
 
@@ -217,6 +220,7 @@ export class SimLink implements Link, Peer {
   #execute(args: readonly string[]): ServerReply {
     const { server } = this.host
     if (args[0] !== 'SUBSCRIBE' && args[0] !== 'UNSUBSCRIBE') return this.#network.execute(this, args)
+    this.host.world.note('server', () => `${this.name} ${args.join(' ')}`)
     for (const channel of args.slice(1)) {
       if (args[0] === 'SUBSCRIBE') server.subscribe(this, channel)
       else server.unsubscribe(this, channel)
@@ -243,6 +247,7 @@ export class SimLink implements Link, Peer {
       if ('reply' in message) this.#pending.shift()?.resolve(message.reply)
       else {
         const channel = toText(message.channel)
+        this.host.world.note('push', () => `${this.name} ${channel} ${clip(toText(message.message))}`)
         this.#channels.get(channel)?.(toText(message.message), channel)
       }
     }
@@ -250,6 +255,7 @@ export class SimLink implements Link, Peer {
 
   #fail(cause: Error, tell: boolean): void {
     if (this.#closed) return
+    this.host.world.note('closed', () => `${this.name} ${cause.message}`)
     this.#closed = cause
     this.#toClient.length = 0
     for (const waiting of this.#pending.splice(0)) waiting.reject(new RedisUnavailable(cause.message))
@@ -257,6 +263,7 @@ export class SimLink implements Link, Peer {
   }
 
   #detach(): void {
+    this.host.world.note('detached', () => this.name)
     this.host.links.delete(this)
     this.host.server.unsubscribe(this)
   }
@@ -278,6 +285,7 @@ export class Network {
   master: Host
   latency: Latency
   messages = 0
+  links = 0
   readonly #prng: Prng
 
   constructor(world: World, addresses: readonly string[], latency: Latency) {
@@ -298,7 +306,7 @@ export class Network {
     if (this.world.tracing) {
       this.world.note(
         'server',
-        () => `${link.process.name}@${link.address} ${show(args)} -> ${showReply(reply)}`,
+        () => `${link.name} ${show(args)} -> ${showReply(reply)}`,
       )
     }
     return reply
@@ -342,7 +350,7 @@ export class Network {
 }
 
 const clip = (text: string): string =>
-  (text.length > 60 ? `${text.slice(0, 57)}…` : text).replaceAll('\n', '⏎')
+  (text.length > 60 ? `${text.slice(0, 87)}…` : text).replaceAll('\n', '⏎')
 
 function show(args: readonly string[]): string {
   const shown = args[0] === 'EVAL' ? ['EVAL', '…', ...args.slice(2)] : args

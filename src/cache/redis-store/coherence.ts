@@ -52,20 +52,31 @@ export class Coherence {
     const node = bucket.node
     const { channel } = bucket.layout
     const ackChannel = bucket.layout.ack(this.processId)
+    let timer: Timer | undefined
+    let isOpen = false
+    let stopped = false
     const unsubscribe = node.bus.subscribe([channel, ackChannel], {
       message: (message, on) => {
         if (on === ackChannel) this.#desk.heard(message)
         else this.#onMessage(bucket, message)
       },
-      gap: () => bucket.distrust(),
-      open: () => void this.#beat(bucket),
+      gap: () => {
+        isOpen = false
+        bucket.distrust()
+      },
+      open: () => {
+        isOpen = true
+        beat()
+      },
     })
-    let timer: Timer | undefined
-    let stopped = false
+    const beat = (): void => {
+      // Not `bus.isOpen`: the bus may be open for others while our own channels are still asked for.
+      if (isOpen && !stopped) void this.#beat(bucket)
+    }
     const tick = (): void => {
       if (stopped) return
       timer = this.#clock.after(HEARTBEAT_MS, tick)
-      void this.#beat(bucket)
+      beat()
     }
     if (this.#copies) tick()
     this.#watches.set(bucket, {
@@ -93,10 +104,10 @@ export class Coherence {
     const untilWall = this.#clock.wall() + TRUST_MS
     const args = [node.incarnation, this.#port.random.id(), this.processId, String(SILENT_MS)]
     try {
-      const [reply] = await Promise.all([
-        node.eval(HEARTBEAT, [layout.word, layout.members], args, { deadline: DEADLINES.write }),
-        node.bus.ping(DEADLINES.write),
-      ])
+      const keys = [layout.word, layout.members]
+      const reply = await node.eval(HEARTBEAT, keys, args, { deadline: DEADLINES.write })
+      // Only now: an invalidation before this ping was delivered, one after it knows of us and waits.
+      await node.bus.ping(DEADLINES.write)
       // A gap, an epoch change or a new connection meanwhile: this proof is about another stream.
       if (bucket.flushes !== flushes || node.generation !== generation || !node.bus.isOpen) return
       const [epoch] = reply as string[]
