@@ -1,8 +1,9 @@
-import { Redis as Redis6 } from 'ioredis'
-import { createClient, createClientPool } from 'redis'
+import { Cluster as Cluster6, Redis as Redis6 } from 'ioredis'
+import { createClient, createClientPool, createCluster } from 'redis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connectRedis, type RedisSource } from '../../src/redis/connect.ts'
 import { readOptions } from '../../src/redis/options.ts'
+import { startCluster } from '../support/cluster.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { until } from '../support/until.ts'
 
@@ -165,5 +166,50 @@ describe("a client of the user's", () => {
     expect(got).toEqual(['m'])
     expect(client.isOpen).toBe(false)
     await port.close()
+  })
+
+  it('gives its TLS settings, its login and its database to our connections, by either library', async () => {
+    const secure = await startRedis({ tls: true, password: 'pw' })
+    const { ca } = secure.tls!
+    const node = createClient({ url: `rediss://:pw@localhost:${secure.port}/1`, socket: { tls: true, ca } })
+    const io = new Redis6(`rediss://:pw@localhost:${secure.port}/1`, { tls: { ca }, lazyConnect: true })
+    for (const client of [node, io]) {
+      const port = connectRedis(client, { handshakeMs: 2_000 })
+      await port.ready(4_000)
+      expect(await port.nodeFor('k').send(['CLIENT', 'INFO'], DEADLINE)).toMatch(/ db=1 /)
+      await port.close()
+    }
+    await secure.stop()
+  })
+
+  it('gives the login and the address map of a cluster client to our connections, by either library', async () => {
+    const cluster = await startCluster({ server: { password: 'pw' } })
+    const [first] = cluster.nodes
+    // Announced addresses that cannot be reached from here are mapped, as behind NAT.
+    const map = Object.fromEntries(
+      cluster.nodes.map(({ port }) => [`127.0.0.1:${port}`, { host: 'localhost', port }]),
+    )
+    const clients = [
+      createCluster({ rootNodes: [{ url: first!.url }], defaults: { password: 'pw' }, nodeAddressMap: map }),
+      createCluster({ rootNodes: [{ url: first!.url }], nodeAddressMap: (address) => map[address]! }),
+      new Cluster6([{ host: '127.0.0.1', port: first!.port }], {
+        redisOptions: { password: 'pw' },
+        natMap: map,
+        lazyConnect: true,
+      }),
+    ]
+    for (const client of clients) {
+      const port = connectRedis(client)
+      await port.ready(4_000)
+      for (const key of ['a', 'b', 'c']) await port.nodeFor(key).send(['SET', key, 'v'], DEADLINE)
+      expect(
+        port
+          .nodes()
+          .map((node) => node.address)
+          .sort(),
+      ).toEqual(Object.keys(map).sort())
+      await port.close()
+    }
+    await cluster.stop()
   })
 })
