@@ -5,6 +5,7 @@ import type { GateContext, RedisNode } from '../../redis/port.ts'
 import type { Draft, Invalidation, Mark, Wait } from '../store.ts'
 import type { Bucket } from './bucket.ts'
 import { type Coherence, type Commit, parseCommit } from './coherence.ts'
+import type { MemoryGuard } from './memory-guard.ts'
 import { INVALIDATE, SET, TOUCH } from './scripts.ts'
 import { HEARTBEAT_MS, SILENT_MS, type StoreDeadlines, TRUST_WITH_MARGIN_MS } from './settings.ts'
 import type { StoreTime } from './store-time.ts'
@@ -31,6 +32,7 @@ type Eval = Pick<RedisNode, 'eval' | 'incarnation'>
 /** The write path: what takes values away, and what replaces them. */
 export class Invalidator {
   readonly #coherence: Coherence
+  readonly #guard: MemoryGuard
   readonly #time: StoreTime
   readonly #tally: Tally
   readonly #deadlines: StoreDeadlines
@@ -40,12 +42,14 @@ export class Invalidator {
 
   constructor(parts: {
     coherence: Coherence
+    guard: MemoryGuard
     time: StoreTime
     tally: Tally
     deadlines: StoreDeadlines
     newId: () => string
   }) {
     this.#coherence = parts.coherence
+    this.#guard = parts.guard
     this.#time = parts.time
     this.#tally = parts.tally
     this.#deadlines = parts.deadlines
@@ -166,6 +170,13 @@ export class Invalidator {
     options: { wait: Wait; mark?: Mark | undefined },
   ): Promise<('stored' | 'refused' | 'bypassed')[]> {
     const { layout, node } = bucket
+    if (this.#guard.isTight(node)) {
+      await this.run(bucket, { mode: 'hard', keys: writes.map(({ key }) => key), tags: [] }, options.wait)
+      return writes.map(() => {
+        this.#tally.bypassedFills++
+        return 'bypassed'
+      })
+    }
     const deadline = this.#deadlines.write
     const { message, text, ack } = this.#coherence.announce({
       keys: writes.map((write) => write.key),

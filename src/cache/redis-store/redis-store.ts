@@ -27,6 +27,7 @@ import { inspectKey } from './inspect.ts'
 import { Invalidator } from './invalidator.ts'
 import { bucketOf, createLayout } from './layout.ts'
 import { LocalCopies } from './local-copies.ts'
+import { MemoryGuard } from './memory-guard.ts'
 import { Reader } from './reader.ts'
 import { scanKeys } from './scan.ts'
 import { MARK } from './scripts.ts'
@@ -88,8 +89,9 @@ class RedisStore implements CacheStore {
     this.#reader = new Reader(this.#copies, this.#time, this.#tally, this.#deadlines)
     const newId = (): string => this.#random.id()
     const parts = { time: this.#time, tally: this.#tally, deadlines: this.#deadlines, newId }
-    this.#writer = new Writer({ ...parts, copies: this.#copies, reader: this.#reader })
-    this.#invalidator = new Invalidator({ ...parts, coherence: this.#coherence })
+    const guard = new MemoryGuard(this.#time, this.#deadlines.write)
+    this.#writer = new Writer({ ...parts, copies: this.#copies, reader: this.#reader, guard })
+    this.#invalidator = new Invalidator({ ...parts, coherence: this.#coherence, guard })
     const count = options.buckets ?? (port.topology === 'cluster' ? CLUSTER_BUCKETS : 1)
     this.#buckets = Array.from({ length: count }, (_, b) => new Bucket(port, createLayout(namespace, b)))
     this.#offTopology = port.onTopology(() => this.#settleIn())

@@ -6,6 +6,7 @@ import { LEASE_MS } from '../store.ts'
 import type { Bucket } from './bucket.ts'
 import { wireTag } from './layout.ts'
 import type { LocalCopies } from './local-copies.ts'
+import type { MemoryGuard } from './memory-guard.ts'
 import type { Reader } from './reader.ts'
 import { FILL, HOLD, LEASE } from './scripts.ts'
 import type { StoreDeadlines } from './settings.ts'
@@ -34,6 +35,7 @@ const MAX_BATCH = 64
 export class Writer {
   readonly #copies: LocalCopies | undefined
   readonly #reader: Reader
+  readonly #guard: MemoryGuard
   readonly #time: StoreTime
   readonly #tally: Tally
   readonly #deadlines: StoreDeadlines
@@ -44,6 +46,7 @@ export class Writer {
   constructor(parts: {
     copies: LocalCopies | undefined
     reader: Reader
+    guard: MemoryGuard
     time: StoreTime
     tally: Tally
     deadlines: StoreDeadlines
@@ -51,6 +54,7 @@ export class Writer {
   }) {
     this.#copies = parts.copies
     this.#reader = parts.reader
+    this.#guard = parts.guard
     this.#time = parts.time
     this.#tally = parts.tally
     this.#deadlines = parts.deadlines
@@ -74,7 +78,11 @@ export class Writer {
     return { state: 'busy', stale: undefined }
   }
 
-  fill(bucket: Bucket, lease: Lease, draft: Draft): Promise<FillReply> {
+  async fill(bucket: Bucket, lease: Lease, draft: Draft): Promise<FillReply> {
+    if (this.#guard.isTight(bucket.node)) {
+      this.hold(bucket, lease, 0).catch((error) => this.#tally.failed(error))
+      return { state: 'bypassed', cause: this.#tally.bypassed('OOM kept free for what must not be lost') }
+    }
     return batchOf(this.#fills, bucket, this.#time, (requests) => this.#askFills(bucket, requests)).add({
       lease,
       draft,

@@ -127,6 +127,25 @@ describe('the cache store while Redis is away', () => {
     await a.store.invalidate({ all: true }, 'commit')
   })
 
+  it('leaves a quarter of a server that does not evict to what must not be lost [B11]', async () => {
+    await redis.cli('SET', 'session:data', Buffer.alloc(20_000_000))
+    const used = Number(/used_memory:(\d+)/.exec(String(await redis.cli('INFO', 'memory')))?.[1])
+    await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction', 'maxmemory', Math.round(used * 1.2))
+    let n = 0
+    await until('the cache leaves room', async () => {
+      const lease = await granted(a.store, `k${n++}`)
+      return (await a.store.fill(lease, draft(1))).state === 'bypassed'
+    })
+    expect(a.store.counters().bypassedFills).toBeGreaterThan(0)
+    expect(await a.store.set([{ key: 'set', draft: draft(1) }], { wait: 'commit' })).toEqual(['bypassed'])
+    expect(await redis.cli('SET', 'queue:job', 'must not be refused')).toBe('OK')
+    await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+    await until('it fills again where the server evicts', async () => {
+      const lease = await granted(a.store, `k${n++}`)
+      return (await a.store.fill(lease, draft(1))).state === 'stored'
+    })
+  })
+
   it('goes on after SCRIPT FLUSH without a single failed call', async () => {
     await store(a.store, 'k', 1)
     await redis.cli('SCRIPT', 'FLUSH')
