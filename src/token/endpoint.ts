@@ -2,11 +2,12 @@ import type { Clock } from '../base/clock.ts'
 import { MAX_DURATION_MS } from '../base/duration.ts'
 import { knownOAuthError, TokenEndpointError } from './errors.ts'
 import type { TokenSettings } from './options.ts'
-import type { Token } from './vault.ts'
 
 /** What the endpoint granted. */
 export interface Granted {
-  readonly token: Token
+  readonly value: string
+  readonly type: string
+  readonly scope: string | undefined
   /** Life in ms counted from when the request was sent; undefined where the answer names none. */
   readonly lifeMs: number | undefined
   readonly refreshToken: string | undefined
@@ -86,11 +87,9 @@ function grantedOf(
     throw new TokenEndpointError('no-token', host, { status })
   }
   return {
-    token: {
-      value,
-      type: schemeOf(type),
-      scope: typeof scope === 'string' ? scope.slice(0, 4_096) : undefined,
-    },
+    value,
+    type: schemeOf(type),
+    scope: typeof scope === 'string' ? scope.slice(0, 4_096) : undefined,
     lifeMs,
     refreshToken: typeof refresh === 'string' && refresh !== '' ? refresh : undefined,
     refreshLifeMs: secondsOf(answer.refresh_token_expires_in ?? answer.refresh_expires_in) ?? undefined,

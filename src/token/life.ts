@@ -10,6 +10,8 @@ export interface Held {
   /** For the Authorization header. */
   readonly header: string
   readonly usableUntil: number
+  /** In the margin it is used only while the endpoint brings no other. */
+  readonly endsAt: number
   /** From then on it is renewed behind its users. */
   readonly refreshAt: number
   /** From then on the store is looked at before it is used: another process may have dropped it. */
@@ -21,6 +23,7 @@ const MARGIN_SHARE = 0.05
 /** Renewed in the last tenth to fifth of its usable life: processes should not all try at once. */
 const AHEAD_MIN = 0.1
 const AHEAD_SPREAD = 0.1
+const WAY_MS = 5_000
 const PAUSE_MIN_MS = 250
 const PAUSE_MAX_MS = 30_000
 
@@ -29,9 +32,13 @@ const PAUSE_MAX_MS = 30_000
  * life and at least a minute, but never more than half: a token of three seconds is used for one
  * and a half.
  */
-export function lifeOf(lifeMs: number, elapsedMs: number, marginMs: number | undefined): number {
+export function lifeOf(
+  lifeMs: number,
+  elapsedMs: number,
+  marginMs: number | undefined,
+): { readonly usableMs: number; readonly marginMs: number } {
   const margin = Math.min(marginMs ?? Math.max(MIN_MARGIN_MS, lifeMs * MARGIN_SHARE), lifeMs / 2)
-  return Math.max(1, lifeMs - margin - elapsedMs)
+  return { usableMs: Math.max(1, lifeMs - margin - elapsedMs), marginMs: margin }
 }
 
 export function held(
@@ -48,6 +55,8 @@ export function held(
     version,
     header: `${token.type} ${token.value}`,
     usableUntil: now + usableMs,
+    // The last bit is for the way of the request.
+    endsAt: now + usableMs + Math.max(0, token.marginMs - Math.min(WAY_MS, token.marginMs / 4)),
     refreshAt: now + usableMs - (usableMs + ageMs) * ahead,
     checkAt: now + settings.localMs,
   }

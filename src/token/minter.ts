@@ -4,13 +4,14 @@ import { askEndpoint, type Granted } from './endpoint.ts'
 import { TokenEndpointError, TokenReauthNeeded } from './errors.ts'
 import { lifeOf, pauseMs } from './life.ts'
 import type { TokenState, TokenWrite } from './store.ts'
+import type { Token } from './vault.ts'
 
 /** How long a refused grant is remembered, unless a new one comes. */
 const DEAD_MS = 86_400_000
 
 /** What came of a call of the endpoint, ready to be stored. */
 export interface Minted {
-  readonly granted: Granted
+  readonly token: Token
   readonly write: Extract<TokenWrite, { kind: 'token' }>
 }
 
@@ -67,7 +68,7 @@ export class Minter {
     try {
       const granted = await askEndpoint(settings, store.clock, form, settings.clientSecret)
       this.#failures = 0
-      return { granted, write: this.#writeOf(granted, used) }
+      return this.#minted(granted, used)
     } catch (error) {
       counts.failures++
       if (error instanceof TokenEndpointError && error.error !== 'invalid_grant') {
@@ -81,19 +82,23 @@ export class Minter {
     }
   }
 
-  #writeOf(granted: Granted, used: string | undefined): Minted['write'] {
+  #minted(granted: Granted, used: string | undefined): Minted {
     const { vault, settings, store } = this.#client
     const elapsed = store.clock.mono() - granted.sentAt
     const grant = granted.refreshToken ?? used
-    return {
+    const { value, type, scope, lifeMs = settings.defaultLifeMs } = granted
+    const { usableMs, marginMs } = lifeOf(lifeMs, elapsed, settings.marginMs)
+    const token: Token = { value, type, scope, marginMs }
+    const write = {
       kind: 'token',
-      body: vault.seal(granted.token, this.key, 'token'),
-      version: vault.fingerprint(granted.token.value),
-      usableMs: lifeOf(granted.lifeMs ?? settings.defaultLifeMs, elapsed, settings.marginMs),
+      body: vault.seal(token, this.key, 'token'),
+      version: vault.fingerprint(value),
+      usableMs,
       ageMs: elapsed,
       grant: grant === undefined ? undefined : vault.seal(grant, this.key, 'grant'),
       grantMs: grant === undefined ? 0 : (granted.refreshLifeMs ?? settings.retainMs),
-    }
+    } as const
+    return { token, write }
   }
 
   /** A note for the other processes; what the endpoint said counts more than whether it could be left. */

@@ -116,7 +116,7 @@ export class TokenSource {
     try {
       await this.#saveUnsaved()
       const known = this.#adopt(await store.read(this.#minter.key))
-      if (!known) return await this.#inLine((lease) => this.#renew(undefined, lease))
+      if (!known) return await this.#fromEndpoint()
       counts.shared++
       if (this.#now() >= known.refreshAt) this.#refreshBehind()
       return known
@@ -124,6 +124,20 @@ export class TokenSource {
       if (!isAway(error)) throw error
       counts.alone++
       return this.#withoutStore(error)
+    }
+  }
+
+  async #fromEndpoint(): Promise<Held> {
+    try {
+      return await this.#inLine((lease) => this.#renew(undefined, lease))
+    } catch (error) {
+      const last = this.#held
+      const now = this.#now()
+      if (!(error instanceof TokenEndpointError) || !last || now >= last.endsAt) throw error
+      // In its margin it still works, and better a token near its end than none.
+      const wait = Math.max(AFTER_FAILURE_MS, this.#minter.waitMs)
+      this.#held = { ...last, usableUntil: Math.min(last.endsAt, now + wait), checkAt: now + wait }
+      return this.#held
     }
   }
 
@@ -226,8 +240,8 @@ export class TokenSource {
     return this.#held
   }
 
-  #hold({ granted, write }: Minted): Held {
-    this.#held = held(granted.token, write.version, this.#now(), write.usableMs, write.ageMs, this.#client)
+  #hold({ token, write }: Minted): Held {
+    this.#held = held(token, write.version, this.#now(), write.usableMs, write.ageMs, this.#client)
     return this.#held
   }
 

@@ -10,6 +10,8 @@ export interface Token {
   /** For the header: `Bearer`. */
   readonly type: string
   readonly scope: string | undefined
+  /** How long before its end it stops being used. */
+  readonly marginMs: number
 }
 
 /**
@@ -65,7 +67,8 @@ export class TokenVault {
       return undefined
     if (typeof value.value !== 'string' || typeof value.type !== 'string') return undefined
     const scope = 'scope' in value && typeof value.scope === 'string' ? value.scope : undefined
-    return { value: value.value, type: value.type, scope }
+    const margin = 'marginMs' in value && typeof value.marginMs === 'number' ? value.marginMs : 0
+    return { value: value.value, type: value.type, scope, marginMs: margin }
   }
 
   openGrant(sealed: string, key: string): string | undefined {
