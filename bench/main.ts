@@ -15,6 +15,7 @@ if (!existsSync(`${here}node_modules`)) {
 
 const BENCHES: Record<string, () => Promise<string>> = {
   cache: async () => (await import('./cache.ts')).benchCache(),
+  locks: async () => (await import('./locks.ts')).benchLocks(),
 }
 
 const asked = process.argv.slice(2)
