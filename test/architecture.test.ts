@@ -82,7 +82,6 @@ const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly w
     upTo: 330,
     why: 'the verbs of one port, held to each other',
   },
-  { where: /^token\/source\.ts$/, upTo: 350, why: 'one state machine: cached, refreshing, refused' },
   { where: /^testing\/[a-z-]+-contract\.ts$/, upTo: 400, why: 'a list of behaviours, each read by itself' },
 ]
 

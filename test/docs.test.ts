@@ -29,13 +29,13 @@ describe('the documentation', () => {
     expect(dead).toEqual([])
   })
 
-  it('is numbered without gaps, and each page is reachable from the README', () => {
+  it('has one page per number, and each is reachable from the README', () => {
     const numbers = pages
       .map((page) => /^docs\/(\d+)\.[a-z-]+\.md$/.exec(page.path)?.[1])
       .filter((number) => number !== undefined)
       .map(Number)
       .sort((a, b) => a - b)
-    expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+    expect(numbers).toEqual([...new Set(numbers)])
     const linked = new Set(linksOf(byPath.get('README.md')!).map(({ target }) => target))
     const lost = pages.filter((page) => page.path.startsWith('docs/') && !linked.has(page.path))
     expect(lost.map((page) => page.path)).toEqual([])
