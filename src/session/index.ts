@@ -1,4 +1,7 @@
+export { SessionCookie, type SessionCookieOptions } from './cookie.ts'
 export { SessionConflict, SessionReadOnly, SessionRevoked } from './errors.ts'
+export { type ExpressSessionModule, expressStore } from './express-store.ts'
+export { type FastifyStore, fastifyStore } from './fastify-store.ts'
 export type { ConflictPolicy, SessionOptions, SessionsOptions } from './options.ts'
 export type { RegenerateOptions } from './regenerate.ts'
 export type { Session, SessionInfo } from './session.ts'
@@ -10,3 +13,4 @@ export {
   type SessionPatch,
   type Sessions,
 } from './sessions.ts'
+export type { WebStoreOptions } from './web-store.ts'

@@ -7,7 +7,7 @@ import { life, type SessionsOptions } from './options.ts'
 import { SessionRecords } from './records.ts'
 import { type RegenerateOptions, regenerate } from './regenerate.ts'
 import { patch, save } from './save.ts'
-import { Session, type SessionInfo } from './session.ts'
+import { Session, type SessionInfo, stateOf } from './session.ts'
 import { sizeOf } from './size.ts'
 import type { LoadReply, SessionStore } from './store.ts'
 
@@ -66,6 +66,11 @@ export class Sessions<T extends object = Record<string, unknown>> {
 
   get store(): SessionStore {
     return this.#records.store
+  }
+
+  /** How long a session lives at most, in ms. */
+  get absoluteMs(): number {
+    return this.#records.settings.absoluteMs
   }
 
   /**
@@ -186,6 +191,28 @@ export class Sessions<T extends object = Record<string, unknown>> {
    */
   regenerate(session: Session<T>, options: RegenerateOptions = {}): Promise<boolean> {
     return regenerate(this.#records, session, options)
+  }
+
+  /**
+   * Gives a session that keeps its id a user, another user, or none: for frameworks that log in
+   * without a new id. Prefer `regenerate`. False: the session is gone.
+   */
+  async assign(session: Session<T>, user: string | undefined): Promise<boolean> {
+    const { store, ids } = this.#records
+    const state = stateOf(session)
+    const place = ids.place(state.id)
+    const reply = await store.assign(place, this.#records.owner(user, place.member), state.endsAt)
+    if (reply === 'assigned') state.user = user
+    return reply === 'assigned'
+  }
+
+  /** Gives a session another idle life. False: it is gone. */
+  async retime(session: Session<T>, idle: Duration): Promise<boolean> {
+    const state = stateOf(session)
+    const idleMs = life(idle, 'idle')
+    const done = await this.#records.store.retime(this.#records.ids.place(state.id), idleMs)
+    if (done) state.idleMs = idleMs
+    return done
   }
 
   /** Live sessions of a user, oldest first. Two round trips. */
