@@ -57,6 +57,7 @@ const REAL_WORLD_WORDS: readonly RegExp[] = [
 
 /** Longer than 300 lines: how long at most, and why. */
 const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly why: string }[] = [
+  { where: /^holdfast\.ts$/, upTo: 350, why: 'the composition root: every capability passes through it' },
   {
     where: /^cache\/cache\.ts$/,
     upTo: 560,
