@@ -3,6 +3,7 @@ import { Closed, ConfigError, RedisUnavailable } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { AbsentNode, noOwner } from './absent-node.ts'
 import { formatAddress, parseAddress } from './address.ts'
+import { needsCommand } from './dial-error.ts'
 import { tell } from './events.ts'
 import type { Dialer, Reply, Target } from './link.ts'
 import { type NodeOwner, SupervisedNode } from './node.ts'
@@ -140,7 +141,7 @@ export class ClusterPort implements RedisPort {
           'give its URL as redis, not as redis.cluster',
         )
       }
-      throw error
+      throw needsCommand(error, link.address, '+cluster|slots')
     } finally {
       session.end(new Closed('the map was read'))
     }

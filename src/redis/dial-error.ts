@@ -12,15 +12,15 @@ const LOGIN =
  */
 export function dialError(error: unknown, address: string): Error {
   if (error instanceof ConfigError) return error
-  const reason = error instanceof RedisReplyError ? error.message : firstReason(error)
   if (error instanceof RedisReplyError) {
-    const answer = reason.replace(/^Redis answered: /, '').replace(/;[^;]*$/, '')
+    const answer = answerOf(error)
     if (!LOGIN.test(answer)) return new RedisUnavailable(`${address} refused the connection: ${answer}`)
     return new ConfigError(
       `${address} refused the login: ${answer}`,
       'correct the user name, the password or the database number of the Redis connection',
     )
   }
+  const reason = firstReason(error)
   if (NOT_REDIS.test(reason)) {
     return new ConfigError(
       `${address} does not speak the Redis protocol`,
@@ -51,3 +51,17 @@ export function firstReason(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown reason'
   return error.message.replace(/[\r\n]+/g, ' ').slice(0, 200) || codeOf(error) || error.name
 }
+
+/** A user or a server without one of the commands that proving a connection takes. */
+export function needsCommand(error: unknown, address: string, rules: string): unknown {
+  if (!(error instanceof RedisReplyError)) return error
+  if (error.prefix !== 'NOPERM' && !/unknown command/i.test(error.message)) return error
+  return new ConfigError(
+    `${address} does not let us ask what it is: ${answerOf(error)}`,
+    `allow these commands to the user of the connection: ${rules}`,
+  )
+}
+
+/** The server's words alone, without our frame around them. */
+const answerOf = (error: RedisReplyError): string =>
+  error.message.replace(/^Redis answered: /, '').replace(/;[^;]*$/, '')

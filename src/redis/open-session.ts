@@ -1,5 +1,6 @@
 import { RedisTimeout, RedisUnavailable } from '../base/errors.ts'
 import { formatAddress } from './address.ts'
+import { needsCommand } from './dial-error.ts'
 import type { Identity } from './identity.ts'
 import { identify, incarnationOf } from './identity.ts'
 import type { Dialer, Link, Target } from './link.ts'
@@ -47,7 +48,7 @@ export async function openSession(
     return { session, identity, incarnation: incarnationOf(identity) }
   } catch (error) {
     session.end(error as Error)
-    throw error
+    throw needsCommand(error, link.address, '+info +time +ping')
   }
 }
 

@@ -113,6 +113,20 @@ describe('a cluster', () => {
     await expect(port.ready(2_000)).rejects.toMatchObject({ code: 'CONFIG' })
   })
 
+  it('names the command that a user lacks to see the map', async () => {
+    const rules = '~* &* +@read +@write +@connection +info +time'
+    const cluster = await startCluster({
+      server: { acl: [`app on >pw ${rules}`, `seer on >pw ${rules} +cluster|slots`] },
+    })
+    running.push(cluster)
+    const blind = keep(connectRedis({ cluster: cluster.urls, username: 'app', password: 'pw' }))
+    await expect(blind.ready(2_000)).rejects.toMatchObject({
+      code: 'CONFIG',
+      mend: expect.stringContaining('+cluster|slots'),
+    })
+    await keep(connectRedis({ cluster: cluster.urls, username: 'seer', password: 'pw' })).ready(5_000)
+  })
+
   it('reads an empty host in the map as the host that was asked', () => {
     const asked = { host: 'seed.example', port: 1 }
     const row = (host: string | null) => [0, SLOTS - 1, [host, 7000, 'id']]

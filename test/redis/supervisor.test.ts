@@ -86,8 +86,16 @@ class ScriptedLink implements Link {
 const open: RedisPort[] = []
 afterEach(() => Promise.all(open.splice(0).map((port) => port.close())))
 
+/** Pretends that our event loop came too late to its timers. */
+class LaggingClock extends FakeClock {
+  lag = 0
+  override mono(): number {
+    return super.mono() + this.lag
+  }
+}
+
 async function start() {
-  const clock = new FakeClock()
+  const clock = new LaggingClock()
   const server = new ScriptedServer(clock)
   const port = createPort(server, { clock, random: RANDOM })
   open.push(port)
@@ -118,6 +126,36 @@ describe('the supervisor', () => {
     expect(states()).toEqual(['pending', 'timeout', 'timeout'])
     await clock.advance(200)
     expect(states()).toEqual(['timeout', 'timeout', 'timeout'])
+  })
+
+  it('breaks after five deadlines missed in a row: not after four, nor for one answer among them', async () => {
+    const { clock, server, node, fate } = await start()
+    const miss = async (times: number) => {
+      server.mute = true
+      for (let i = 0; i < times; i++) {
+        fate(node.send(['GET', 'k'], { deadline: 20 }))
+        await clock.advance(21)
+      }
+      server.mute = false
+    }
+    await miss(4)
+    await node.send(['GET', 'k'], { deadline: 20 })
+    await miss(4)
+    expect(node.state).toBe('ready')
+    await miss(1)
+    expect(node.state).toBe('down')
+  })
+
+  it('does not count deadlines that passed while our own event loop was late', async () => {
+    const { clock, server, node, fate } = await start()
+    server.mute = true
+    for (let i = 0; i < 12; i++) {
+      const call = fate(node.send(['GET', 'k'], { deadline: 20 }))
+      clock.lag += 30
+      await clock.advance(21)
+      expect(call.is).toBeInstanceOf(RedisTimeout)
+    }
+    expect(node.state).toBe('ready')
   })
 
   it('declares a mute server dead 750 ms after the oldest unanswered command, within one look', async () => {
