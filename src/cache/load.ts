@@ -154,6 +154,11 @@ async function look({ scope, name, settings: s }: Ask): Promise<Sight> {
   if (running !== undefined && !running.hasStale && !running.aborted) return JOIN
   const reply = await core.store.read(name, s.tags)
   if (reply.state === 'found') return { entry: reply.entry, tier: core.store.shared ? 'l2' : 'l1' }
+  // A load of this process may have landed while the answer was on its way: that spares another.
+  const landed = s.l1 ? core.store.peek(name) : undefined
+  if (landed !== undefined && landed.freshUntil > core.store.serverNow() && covers(landed, s.tags)) {
+    return { entry: landed, tier: 'l1' }
+  }
   return reply.state === 'down' ? { down: reply.cause, leftover: reply.leftover } : JOIN
 }
 

@@ -79,6 +79,14 @@ async function obtain(flight: Flight, { scope, name, settings, force }: Job): Pr
 }
 
 async function load(flight: Flight, job: Job, grant: Grant): Promise<void> {
+  if (flight.aborted) {
+    // Everybody left before it began; who came since then starts anew.
+    leaveMap(job.scope.core, flight)
+    if (grant.by === 'lease') void job.scope.core.store.release(grant.lease)
+    flight.land({ kind: 'idle' })
+    flight.decide('unstored')
+    return
+  }
   const running = new RunningLoad(flight, job, grant)
   let fill: Awaited<ReturnType<RunningLoad['settle']>>
   try {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type CacheBackend, gate, within } from './cache-backend.ts'
+import { type CacheBackend, eventually, gate, within } from './cache-backend.ts'
 import type { TestApi } from './test-api.ts'
 
 /** Batches, defined and wrapped functions, warming. */
@@ -189,6 +189,7 @@ export function cacheBatchContract(
       await first.invalidateTag('tenant:a')
       assert.equal(await getUser.peek('a7'), undefined)
       await getUser('a7')
+      await eventually(backend, async () => (await getUser.peek('a7')) !== undefined)
       await getUser.expire('a7')
       assert.equal((await first.inspect('user:a7')).state, 'stale')
     })

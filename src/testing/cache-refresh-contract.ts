@@ -253,16 +253,18 @@ export function cacheRefreshContract(
       const { first, second } = await backend.open()
       const slow = gate<string>()
       const told = gate<unknown>()
+      let began = false
       const impatient = new AbortController()
       const gone = first.getOrSet(
         'k',
         ({ signal }) => {
+          began = true
           signal.addEventListener('abort', () => told.open(signal.reason))
           return slow.opened
         },
         { signal: impatient.signal },
       )
-      await backend.advance(20)
+      await eventually(backend, () => began)
       impatient.abort(new Error('left'))
       await assert.rejects(gone, /left/)
       assert.match(String(await told.opened), /left/)
@@ -274,15 +276,17 @@ export function cacheRefreshContract(
     it('makes nobody else pay for a load that was told to stop', async () => {
       const { first } = await backend.open()
       const impatient = new AbortController()
+      let began = false
       const gone = first.getOrSet<string>(
         'k',
         ({ signal }) =>
           new Promise((_, reject) => {
+            began = true
             signal.addEventListener('abort', () => void backend.advance(20).then(() => reject(signal.reason)))
           }),
         { signal: impatient.signal },
       )
-      await backend.advance(20)
+      await eventually(backend, () => began)
       impatient.abort(new Error('left'))
       await assert.rejects(gone, /left/)
       assert.equal(
