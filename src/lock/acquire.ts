@@ -32,7 +32,7 @@ const DEAF_POLL_MS = 150
  */
 export async function acquire(store: LockStore, target: Target, request: AcquireRequest): Promise<Lease> {
   request.signal?.throwIfAborted()
-  const claimant: Claimant = { target, owner: store.random.id() }
+  const claimant: Claimant = { target, owner: store.newOwner() }
   const attempt = new Attempt(store, claimant, request)
   try {
     return await attempt.run()

@@ -16,7 +16,7 @@ export class Lease implements AsyncDisposable {
   #store: LockStore
   #claimant: Claimant
   #watchdog: Watchdog
-  #abort = new AbortController()
+  #abort: AbortController | undefined
   #released: Promise<boolean> | undefined
   #refused = false
 
@@ -34,12 +34,18 @@ export class Lease implements AsyncDisposable {
       sentAt: grant.sentAt,
       renews: grant.renews,
       renew: (deadline) => store.renew(claimant, grant.fence, grant.ttlMs, deadline),
-      onLost: (cause) => this.#abort.abort(new LockLost(cause)),
+      onLost: (cause) => this.#abort?.abort(new LockLost(cause)),
     })
   }
 
   /** Aborts the moment the lock is lost; its reason is the LockLost. Hand it to what you call. */
   get signal(): AbortSignal {
+    if (!this.#abort) {
+      // Made at the first need: most holders never look, and it is the dearest part of a lease.
+      this.#abort = new AbortController()
+      const cause = this.lost
+      if (cause) this.#abort.abort(new LockLost(cause))
+    }
     return this.#abort.signal
   }
 

@@ -40,11 +40,18 @@ export class MemoryLockStore implements LockStore {
   #entries = new Map<string, Entry>()
   #wakes = new Map<string, () => void>()
   #last = 0
+  #self: string
+  #owners = 0
   #opened = 0
 
   constructor(clock: Clock, random: Random) {
     this.clock = clock
     this.random = random
+    this.#self = `${random.id()}.`
+  }
+
+  newOwner(): string {
+    return this.#self + (this.#owners++).toString(36)
   }
 
   async claim({ target, owner }: Claimant, options: ClaimOptions): Promise<ClaimReply> {

@@ -25,6 +25,8 @@ export class RedisLockStore implements LockStore {
   #prefix: string
   #lines = new Map<RedisNode, Line>()
   #channel: string
+  #self: string
+  #owners = 0
 
   /** @param namespace encoded */
   constructor(port: RedisPort, namespace: string) {
@@ -32,7 +34,12 @@ export class RedisLockStore implements LockStore {
     this.clock = port.clock
     this.random = port.random
     this.#prefix = `hf:${namespace}:`
+    this.#self = `${port.random.id()}.`
     this.#channel = `${this.#prefix}wake:${port.random.id()}`
+  }
+
+  newOwner(): string {
+    return this.#self + (this.#owners++).toString(36)
   }
 
   async claim(claimant: Claimant, options: ClaimOptions): Promise<ClaimReply> {

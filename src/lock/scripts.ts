@@ -22,12 +22,15 @@ const WAITER_MS = 10_000
 /** How long the token counter outlives its lock: the longest step back of a clock that it covers. */
 const FENCE_KEEP_MS = 3_600_000
 
-const RULES = `
-${LUA_NOW}
-local meta, holders, queue, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local count, held = 0, ''
-
+const NAMES = `
+local meta, holders, queue = KEYS[1], KEYS[2], KEYS[3]
 local function number(value) return string.format('%.0f', value) end
+`
+
+/** Needed only where somebody else holds or waits; defining them costs more than most calls. */
+const RULES = `
+local alive = KEYS[4]
+local count, held = 0, ''
 
 local function keep(key, ms)
   if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, number(ms)) end
@@ -99,10 +102,27 @@ end
  */
 export const CLAIM = defineScript(
   'lock.claim',
-  `${RULES}
+  `${LUA_NOW}
 ${luaDeadline('ARGV[1]')}
+${NAMES}
 local me, capacity, ttl = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local mode, owner = string.sub(me, 1, 1), string.sub(me, 2)
+
+local function hold()
+  local fence = number(math.max(tonumber(redis.call('HGET', meta, 'f') or '0') + 1, now_us))
+  redis.call('HSET', meta, 'f', fence, 'h:' .. owner, fence .. ' ' .. number(now))
+  redis.call('ZADD', holders, number(now + ttl), me)
+  return fence
+end
+
+-- Nobody there and nobody waiting, as nearly always: no rules needed.
+if redis.call('EXISTS', holders, queue) == 0 then
+  local fence = hold()
+  redis.call('PEXPIRE', meta, number(ttl + ${FENCE_KEEP_MS}))
+  redis.call('PEXPIRE', holders, ARGV[4])
+  return { 1, fence }
+end
+${RULES}
 look()
 
 -- Our own earlier attempt got through and its reply was lost: the same lease, from now on.
@@ -132,10 +152,8 @@ end
 if waiting > 0 then prune() end
 
 if settle(me, capacity) then
-  local fence = number(math.max(tonumber(redis.call('HGET', meta, 'f') or '0') + 1, now_us))
-  redis.call('HSET', meta, 'f', fence, 'h:' .. owner, fence .. ' ' .. number(now))
+  local fence = hold()
   keep(meta, ttl + ${FENCE_KEEP_MS})
-  redis.call('ZADD', holders, number(now + ttl), me)
   keep(holders, ttl)
   if waiting > 0 then
     drop(me)
@@ -161,8 +179,10 @@ return {
  */
 export const RENEW = defineScript(
   'lock.renew',
-  `${RULES}
+  `${LUA_NOW}
 ${luaDeadline('ARGV[1]')}
+${NAMES}
+${RULES}
 local me, ttl = ARGV[2], tonumber(ARGV[3])
 redis.call('PEXPIRE', meta, number(ttl + ${FENCE_KEEP_MS}))
 look()
@@ -182,16 +202,17 @@ return 1
  */
 export const RELEASE = defineScript(
   'lock.release',
-  `${RULES}
+  `${NAMES}
 local me, capacity = ARGV[1], tonumber(ARGV[2])
 local had = redis.call('ZREM', holders, me)
 redis.call('HDEL', meta, 'h:' .. string.sub(me, 2))
-if redis.call('ZCARD', queue) > 0 then
-  drop(me)
-  prune()
-  look()
-  settle(nil, capacity)
-end
+if redis.call('EXISTS', queue) == 0 then return had end
+${LUA_NOW}
+${RULES}
+drop(me)
+prune()
+look()
+settle(nil, capacity)
 return had
 `,
 )

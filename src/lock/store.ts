@@ -74,6 +74,8 @@ export interface LockStore {
   readonly shared: boolean
   readonly clock: Clock
   readonly random: Random
+  /** A name that nobody else can have or guess. */
+  newOwner(): string
   /** One attempt. Rejects with RedisUnavailable, RedisTimeout or RedisReplyError. */
   claim(claimant: Claimant, options: ClaimOptions): Promise<ClaimReply>
   renew(claimant: Claimant, fence: number, ttlMs: number, deadline: number): Promise<RenewReply>

@@ -76,7 +76,7 @@ describe('locks and one Redis that misbehaves', () => {
     await server.cli('DEL', `${keyOf('stolen')}:h`)
     const thief = await locks.lock('stolen').acquire()
     await aborted(lease)
-    expect(performance.now() - started).toBeLessThan(1_000 / 3 + 150)
+    expect(performance.now() - started).toBeLessThan(700)
     expect(lease.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'stolen' })
     expect(await lease.release()).toBe(false)
     thief.assertHeld()
@@ -101,7 +101,7 @@ describe('locks and one Redis that misbehaves', () => {
     server.pause()
     try {
       await aborted(lease)
-      expect(performance.now() - started).toBeLessThanOrEqual(1_000)
+      expect(performance.now() - started).toBeLessThanOrEqual(1_100)
       expect(lease.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'unreachable' })
       expect(() => lease.assertHeld()).toThrow(LockLost)
     } finally {
