@@ -59,12 +59,21 @@ export class Invalidator {
   /** Resolves at commit plus, with `all`, the barrier. Unconfirmed, it goes to the journal. */
   async run(bucket: Bucket, step: Step, wait: Wait): Promise<void> {
     const started = this.#time.clock.mono()
+    await this.#afterFills()
     try {
       await this.#commit(bucket, bucket.node, step, wait, this.#deadlines.invalidate)
     } catch (error) {
       const left = this.#deadlines.invalidate - (this.#time.clock.mono() - started)
       await this.#recover(bucket, invalidationOf(step), wait, left, this.#tally.failed(error))
     }
+  }
+
+  /**
+   * A fill of this tick leaves at its end. What was asked for after it must not overtake it, or the
+   * value that a caller just loaded would be refused, and `expire` would find nothing to expire.
+   */
+  #afterFills(): Promise<void> {
+    return new Promise((resolve) => this.#time.clock.endOfTick(resolve))
   }
 
   async #commit(bucket: Bucket, via: Eval, step: Step, wait: Wait, deadline: number): Promise<void> {
@@ -169,6 +178,7 @@ export class Invalidator {
     writes: readonly { key: string; draft: Draft }[],
     options: { wait: Wait; mark?: Mark | undefined },
   ): Promise<('stored' | 'refused' | 'bypassed')[]> {
+    await this.#afterFills()
     const { layout, node } = bucket
     if (this.#guard.isTight(node)) {
       await this.run(bucket, { mode: 'hard', keys: writes.map(({ key }) => key), tags: [] }, options.wait)

@@ -113,6 +113,8 @@ for i = 1, tonumber(ARGV[6]) do
           out[i] = { 'O', ok.err }
         else
           if lost then save_word() lost = false end
+          -- what no caller of these tags may see any more must not come back if the fill is refused
+          if e and verdict == 'bad' then redis.call('DEL', ek) end
           for j = 1, n do
             local v = list[j]
             if v.hard then outlive(v.key, ${TAG_FLOOR_MS})
