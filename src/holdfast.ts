@@ -22,6 +22,10 @@ import { createOnce, type Once } from './once/once.ts'
 import type { RedisSource } from './redis/connect.ts'
 import { RedisPools } from './redis/pools.ts'
 import type { NodeHealth, RedisHealth, RedisPort } from './redis/port.ts'
+import type { SessionOptions } from './session/options.ts'
+import { createSessions, type Sessions } from './session/sessions.ts'
+import type { TokenOptions } from './token/options.ts'
+import { createTokens, type Tokens } from './token/tokens.ts'
 
 export interface HoldfastOptions {
   /**
@@ -115,6 +119,10 @@ export interface Holdfast {
   outbound(name: string, limits: Limits, options?: OutboundOptions): Outbound
   /** Work that runs once per key over all processes: `hf.once(key, fn)`. */
   readonly once: Once
+  /** Sessions of one kind: `hf.sessions<Chat>('chat', { idle: '30m' })`. The same name gives the same sessions. */
+  sessions<T extends object = Record<string, unknown>>(name: string, options?: SessionOptions): Sessions<T>
+  /** Tokens of one OAuth client: `hf.tokens({ tokenUrl, clientId, clientSecret })`. */
+  tokens(options: TokenOptions): Tokens
   /** What is known of the connections; undefined in process memory. Never asks the server. */
   readonly redis: { health(): Readonly<Partial<Record<keyof RedisRoles, RedisHealth>>> } | undefined
   /**
@@ -152,6 +160,9 @@ class Instance implements Holdfast {
   #locks: Locks | undefined
   #limits: LimitRegistry | undefined
   #once: Once | undefined
+  readonly #encryption: EncryptionSetup | undefined
+  readonly #sessions = new Map<string, Sessions<never>>()
+  readonly #tokens = new Set<Tokens>()
   #status: Health['status'] = 'ok'
   #since: number
   #closing: Promise<void> | undefined
@@ -161,6 +172,7 @@ class Instance implements Holdfast {
     refuseUnknown(cache, CACHE_NAMES, 'cache')
     this.#clock = clock
     this.#parts = { namespace, clock, random }
+    this.#encryption = options.encryption
     this.#since = clock.wall()
     this.#roles = rolesOf(options.redis)
     const connect = options.deadlines?.connect
@@ -221,6 +233,23 @@ class Instance implements Holdfast {
     return this.#once
   }
 
+  sessions<T extends object>(name: string, options: SessionOptions = {}): Sessions<T> {
+    const known = this.#sessions.get(name)
+    // One name, one kind: the type of its data is the caller's word, as in any store.
+    if (known) return known as unknown as Sessions<T>
+    const encryption = options.encryption ?? this.#encryption
+    const made = createSessions<T>({ ...options, ...this.#parts, encryption, name, redis: this.#data() })
+    this.#sessions.set(name, made as unknown as Sessions<never>) // see above
+    return made
+  }
+
+  tokens(options: TokenOptions): Tokens {
+    const encryption = options.encryption ?? this.#encryption
+    const made = createTokens({ ...options, ...this.#parts, encryption, redis: this.#data() })
+    this.#tokens.add(made)
+    return made
+  }
+
   async ready(within: Duration = '5s'): Promise<void> {
     const ms = toMs(within, 'ready(within)')
     await Promise.all(Object.values(this.#mapRoles((port) => port.ready(ms))))
@@ -247,6 +276,7 @@ class Instance implements Holdfast {
   close(): Promise<void> {
     this.#locks?.close()
     this.#once?.close()
+    for (const tokens of this.#tokens) void tokens.close()
     this.#closing ??= Promise.all([this.cache.close(), this.#limits?.close()])
       .then(() => undefined)
       .finally(() => this.#pools.close())

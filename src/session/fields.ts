@@ -27,7 +27,7 @@ export class FieldCodec {
   constructor(
     space: string,
     options: {
-      encryption?: EncryptionSetup | undefined
+      encryption?: EncryptionSetup | false | undefined
       schema?: StandardSchema | undefined
       migrate?: ((data: unknown) => unknown) | undefined
     },

@@ -30,8 +30,11 @@ export interface SessionOptions {
   schema?: StandardSchema | undefined
   /** Upgrades stored data that does not match `schema`; return undefined to give the session up. */
   migrate?: ((data: unknown) => unknown) | undefined
-  /** Keys for AES-256-GCM. With them, fields, user ids and infos are ciphertext in the store. */
-  encryption?: EncryptionSetup | undefined
+  /**
+   * Keys for AES-256-GCM. With them, fields, user ids and infos are ciphertext in the store.
+   * @default the keys of the instance, where it has some; false = never
+   */
+  encryption?: EncryptionSetup | false | undefined
   /** Most bytes of all fields of a session. @default 64 KiB */
   maxBytes?: number | undefined
   /** Most fields of a session. @default 128 */
