@@ -28,6 +28,9 @@ export interface Reading {
   readonly life: number
 }
 
+/** Ten years. */
+const LONGEST_US = 315_360_000_000_000
+
 export type Mode = 'consume' | 'peek' | 'refund' | 'penalty'
 
 /** Never changes the section it is given: the caller stores the new one, or does not. */
@@ -74,16 +77,12 @@ function rolling(
       back -= part
       return part === one.count ? [] : [{ index: one.index, count: one.count - part }]
     })
-    return total > 0 && known
-      ? {
-          admitted: true,
-          remaining: left(),
-          wait: 0,
-          reset,
-          section: { last: known.last, entries },
-          life: length,
-        }
-      : { admitted: true, remaining: left(), wait: 0, reset: 0, section: undefined, life: 0 }
+    if (total === 0 || !known) {
+      return { admitted: true, remaining: left(), wait: 0, reset: 0, section: undefined, life: 0 }
+    }
+    const wait = leaves(entries[0]!.index)
+    const rest = { last: known.last, entries }
+    return { admitted: true, remaining: left(), wait, reset, section: rest, life: reset }
   }
   if (mode !== 'penalty' && total + cost > limit.limit) {
     let wait = Number.POSITIVE_INFINITY
@@ -132,26 +131,21 @@ function gcra(limit: Limit, section: Section | undefined, mode: Mode, cost: numb
       admitted: false,
       remaining: left(),
       wait,
-      reset: rate > 0 ? Math.ceil(debt / rate) : 0,
+      reset: debt > 0 ? Math.ceil(debt / rate) + (at - now) : 0,
       section,
       life: 0,
     }
   } else if (mode !== 'peek') debt += take
   if (rate === 0) {
-    return {
-      admitted: true,
-      remaining: 0,
-      wait: Number.POSITIVE_INFINITY,
-      reset: Number.POSITIVE_INFINITY,
-      section,
-      life: 0,
-    }
+    const ever = debt > 0 ? Number.POSITIVE_INFINITY : 0
+    const life = debt > 0 && mode !== 'peek' ? LONGEST_US : 0
+    return { admitted: true, remaining: 0, wait: ever, reset: ever, section: { at, debt }, life }
   }
-  const reset = Math.ceil(debt / rate)
-  const wait = debt > 0 ? Math.ceil((debt % length || length) / rate) : 0
+  const reset = debt > 0 ? Math.ceil(debt / rate) + (at - now) : 0
+  const wait = debt > 0 ? Math.ceil((debt % length || length) / rate) + (at - now) : 0
   const reading = { admitted: true, remaining: left(), wait, reset }
   if (mode === 'peek') return { ...reading, section, life: 0 }
-  return { ...reading, section: { at, debt }, life: reset + (at - now) }
+  return { ...reading, section: { at, debt }, life: reset }
 }
 
 function fixed(

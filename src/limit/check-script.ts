@@ -173,9 +173,9 @@ while p <= size do
       end
       local remaining, wait, reset = kind.show(s, place, policy[b + 1], policy[b + 2], policy[b + 3])
       n = n + 1
-      if blocked > 0 then
+      if blocked > 0 and verb <= PEEK then
         reset = max(reset, blocked)
-        if verb <= PEEK then wait = -1 - max(refused[n] or 0, blocked) end
+        wait = -1 - max(refused[n] or 0, blocked)
       elseif refused[n] then
         wait = -1 - refused[n]
       end

@@ -82,7 +82,9 @@ export class MemoryLimitStore implements LimitStore {
   #keep(part: Part, readings: readonly Reading[], now: number): void {
     const known = this.#living(part.key, now)
     const state = known ?? { sections: new Map(), blockedUntil: 0, expiresAt: 0 }
-    const others = known ? known.sections.size > part.policy.sections.length : false
+    const others = known
+      ? [...known.sections.keys()].some((name) => !part.policy.sections.includes(name))
+      : false
     let end = Math.max(state.blockedUntil, others ? state.expiresAt : 0)
     readings.forEach((reading, index) => {
       const name = part.policy.sections[index]!
