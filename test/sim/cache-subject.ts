@@ -20,7 +20,8 @@ export function cacheSubject(port: RedisPort, l1: boolean): Subject {
       const found = await cache.getOrSetMany(
         keys,
         (key) => key,
-        async (missing) => new Map(await Promise.all(missing.map(async (key) => [key, await load(key)] as const))),
+        async (missing) =>
+          new Map(await Promise.all(missing.map(async (key) => [key, await load(key)] as const))),
         optionsOf(options, tags),
       )
       return keys.map((key) => found.get(key))

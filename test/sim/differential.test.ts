@@ -19,7 +19,8 @@ const CHUNK = 200
 
 const scripts = [cacheScripts, lockScripts, sessionScripts, limitScripts].flatMap((module) =>
   (Object.values(module) as unknown[]).filter(
-    (value): value is Script => typeof value === 'object' && value !== null && 'lua' in value && 'sha' in value,
+    (value): value is Script =>
+      typeof value === 'object' && value !== null && 'lua' in value && 'sha' in value,
   ),
 )
 
@@ -28,10 +29,13 @@ function comparable(name: string, reply: unknown): unknown {
   // Which of two faults is named first is of no interest.
   if (reply instanceof Error) return `error ${/^\S+/.exec(reply.message)?.[0]?.replace('WRONGTYPE', 'ERR')}`
   if (/^(PTTL|TTL)$/i.test(name) && typeof reply === 'number' && reply > 0) return Math.round(reply / 5_000)
-  if (/^(PEXPIRETIME)$/i.test(name) && typeof reply === 'number' && reply > 0) return Math.round(reply / 5_000)
+  if (/^(PEXPIRETIME)$/i.test(name) && typeof reply === 'number' && reply > 0)
+    return Math.round(reply / 5_000)
   if (/^(SMEMBERS|HKEYS|HVALS|KEYS)$/i.test(name) && Array.isArray(reply)) return [...reply].sort()
   if (/^HGETALL$/i.test(name) && Array.isArray(reply)) {
-    return Object.fromEntries(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))
+    return Object.fromEntries(
+      Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]),
+    )
   }
   return reply
 }
@@ -88,7 +92,10 @@ describe('the fake server', () => {
         zset: ['ZRANGE', key, '0', '-1', 'WITHSCORES'],
       }
       await both(look[String(type)]!, `${label}, data of ${key}`)
-      const [theirs, ours] = [Number(await probe.send('PTTL', key)), Number(fake.execute(['PTTL', toBytes(key)]))]
+      const [theirs, ours] = [
+        Number(await probe.send('PTTL', key)),
+        Number(fake.execute(['PTTL', toBytes(key)])),
+      ]
       expect(Math.abs(theirs - ours), `${label}, life of ${key}: ${theirs}, ${ours}`).toBeLessThan(5_000)
     }
   }

@@ -15,7 +15,15 @@ const maybe = (p: Prng, ...args: string[]) => (p.chance(0.4) ? args : [])
 const MAKERS: ((p: Prng) => string[])[] = [
   (p) => ['GET', key(p)],
   (p) => ['MGET', ...some(p, key)],
-  (p) => ['SET', key(p), word(p), ...maybe(p, 'PX', life(p)), ...maybe(p, p.pick(['NX', 'XX'])), ...maybe(p, 'KEEPTTL'), ...maybe(p, 'GET')],
+  (p) => [
+    'SET',
+    key(p),
+    word(p),
+    ...maybe(p, 'PX', life(p)),
+    ...maybe(p, p.pick(['NX', 'XX'])),
+    ...maybe(p, 'KEEPTTL'),
+    ...maybe(p, 'GET'),
+  ],
   (p) => ['SET', key(p), int(p), ...maybe(p, p.pick(['EX', 'PXAT', 'BOGUS']), seconds(p))],
   (p) => ['SETNX', key(p), word(p)],
   (p) => ['PSETEX', key(p), life(p), word(p)],
@@ -53,7 +61,14 @@ const MAKERS: ((p: Prng) => string[])[] = [
   (p) => ['SREM', key(p), ...some(p, word)],
   (p) => ['SISMEMBER', key(p), word(p)],
   (p) => [p.pick(['SMEMBERS', 'SCARD']), key(p)],
-  (p) => ['ZADD', key(p), ...maybe(p, p.pick(['NX', 'XX', 'CH', 'GT', 'LT'])), score(p), word(p), ...maybe(p, score(p), word(p))],
+  (p) => [
+    'ZADD',
+    key(p),
+    ...maybe(p, p.pick(['NX', 'XX', 'CH', 'GT', 'LT'])),
+    score(p),
+    word(p),
+    ...maybe(p, score(p), word(p)),
+  ],
   (p) => ['ZINCRBY', key(p), int(p), word(p)],
   (p) => ['ZREM', key(p), ...some(p, word)],
   (p) => [p.pick(['ZSCORE', 'ZRANK']), key(p), word(p)],
@@ -61,11 +76,18 @@ const MAKERS: ((p: Prng) => string[])[] = [
   (p) => ['ZCOUNT', key(p), score(p), score(p)],
   (p) => ['ZRANGE', key(p), int(p), int(p), ...maybe(p, 'REV'), ...maybe(p, 'WITHSCORES')],
   (p) => ['ZRANGE', key(p), score(p), score(p), 'BYSCORE', ...maybe(p, 'LIMIT', '0', '2')],
-  (p) => ['ZRANGEBYSCORE', key(p), score(p), score(p), ...maybe(p, 'WITHSCORES'), ...maybe(p, 'LIMIT', '1', '2')],
+  (p) => [
+    'ZRANGEBYSCORE',
+    key(p),
+    score(p),
+    score(p),
+    ...maybe(p, 'WITHSCORES'),
+    ...maybe(p, 'LIMIT', '1', '2'),
+  ],
   (p) => ['ZREMRANGEBYSCORE', key(p), score(p), score(p)],
   (p) => ['ZREMRANGEBYRANK', key(p), int(p), int(p)],
   (p) => ['ZPOPMIN', key(p)],
-  (p) => ['GET'],
+  () => ['GET'],
   (p) => ['EVAL', p.pick(LUA), '2', key(p), key(p), word(p), int(p)],
 ]
 
@@ -141,12 +163,33 @@ function fitting(p: Prng, name: string): { keys: string[]; argv: string[] } | un
     case 'cache.lease':
       return {
         keys: ['w', ...entryKeys(k), ...tagKeys(tags)],
-        argv: [inc, fresh, deadline, ms(p), p.pick(['0', '0', '1']), '1', 'tok', String(tags.length), ...tags],
+        argv: [
+          inc,
+          fresh,
+          deadline,
+          ms(p),
+          p.pick(['0', '0', '1']),
+          '1',
+          'tok',
+          String(tags.length),
+          ...tags,
+        ],
       }
     case 'cache.fill':
       return {
         keys: ['w', ...entryKeys(k), ...tagKeys(tags)],
-        argv: [inc, fresh, '1', 'tok', ...stamp, ms(p), p.pick(['0', '60000']), head, '"body"', String(tags.length)],
+        argv: [
+          inc,
+          fresh,
+          '1',
+          'tok',
+          ...stamp,
+          ms(p),
+          p.pick(['0', '60000']),
+          head,
+          '"body"',
+          String(tags.length),
+        ],
       }
     case 'cache.invalidate': {
       const mode = p.pick(['hard', 'hard', 'soft', 'clear', 'pattern', 'fence', 'lift'])
@@ -159,7 +202,22 @@ function fitting(p: Prng, name: string): { keys: string[]; argv: string[] } | un
     case 'cache.set':
       return {
         keys: ['w', 'm', ...entryKeys(k), ...tagKeys(tags)],
-        argv: [inc, fresh, deadline, 'chan', '{}', '10000', p.pick(['', stamp[0]!]), stamp[1]!, '1', ms(p), '0', head, '"b"', String(tags.length)],
+        argv: [
+          inc,
+          fresh,
+          deadline,
+          'chan',
+          '{}',
+          '10000',
+          p.pick(['', stamp[0]!]),
+          stamp[1]!,
+          '1',
+          ms(p),
+          '0',
+          head,
+          '"b"',
+          String(tags.length),
+        ],
       }
     case 'cache.heartbeat':
       return { keys: ['w', 'm'], argv: [inc, fresh, p.pick(['p1', 'p2']), '10000'] }

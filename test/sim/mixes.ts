@@ -26,7 +26,7 @@ export const MIXES: Record<string, Mix> = {
   restart: { faults: { restart: 900, scriptFlush: 900 }, latency: QUICK },
   failover: { faults: { failover: 700, cut: 2_000 }, latency: QUICK },
   pingpong: { faults: { failover: 900, pingPong: 600 }, latency: TAILED },
-  all: {
+  everything: {
     faults: {
       ...NETWORK,
       ...DATA,
@@ -67,9 +67,25 @@ export const MODES: Record<string, Mode> = {
   l2: { l1: false, shape: PLAIN },
   rich: { l1: true, shape: { ...PLAIN, extras: true } },
   /** Short lives and soft invalidations, stale values allowed. */
-  stale: { l1: true, shape: { ...PLAIN, extras: true, soft: true, read: { ttl: 300, stale: 2_000, soft: 5, staleIfError: false } } },
+  stale: {
+    l1: true,
+    shape: {
+      ...PLAIN,
+      extras: true,
+      soft: true,
+      read: { ttl: 300, stale: 2_000, soft: 5, staleIfError: false },
+    },
+  },
   /** Soft invalidations where each caller waits for the reload. */
-  strict: { l1: true, shape: { ...PLAIN, soft: true, loadErrors: 0, read: { ttl: 300, stale: 2_000, soft: false, staleIfError: false } } },
+  strict: {
+    l1: true,
+    shape: {
+      ...PLAIN,
+      soft: true,
+      loadErrors: 0,
+      read: { ttl: 300, stale: 2_000, soft: false, staleIfError: false },
+    },
+  },
   /** Long loads beside quick ones, on few keys. */
   slow: { l1: true, shape: { ...PLAIN, loadMs: 250, writes: 0.12 } },
 }

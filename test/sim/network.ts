@@ -123,8 +123,8 @@ export class SimLink implements Link, Peer {
   destroy(): void {
     if (this.#closed) return
     this.#fail(new RedisUnavailable(`the link to ${this.address} was closed`), false)
-    if (this.#lostOut || this.#severed) return this.#detach()
-    this.#post(undefined)
+    if (this.#lostOut || this.#severed) this.#detach()
+    else this.#post(undefined)
   }
 
   get open(): boolean {
@@ -208,10 +208,16 @@ export class SimLink implements Link, Peer {
     const { now } = host.world
     if (!host.up) return
     const until = Math.max(host.frozenUntil, this.#stalledUntil)
-    if (until > now) return this.#wakeServer(until)
+    if (until > now) {
+      this.#wakeServer(until)
+      return
+    }
     while (this.#toServer[0] && this.#toServer[0].arrives <= now) {
       const { args } = this.#toServer.shift()!
-      if (args === undefined) return this.#detach()
+      if (args === undefined) {
+        this.#detach()
+        return
+      }
       const reply = this.#execute(args)
       if (!this.#severed) this.#deliver({ arrives: this.#arrival('in'), reply })
     }
@@ -241,7 +247,10 @@ export class SimLink implements Link, Peer {
 
   #receive(): void {
     const { now } = this.host.world
-    if (this.#stalledUntil > now && !this.#closed) return this.#wakeClient(this.#stalledUntil)
+    if (this.#stalledUntil > now && !this.#closed) {
+      this.#wakeClient(this.#stalledUntil)
+      return
+    }
     while (!this.#closed && this.#toClient[0] && this.#toClient[0].arrives <= now) {
       const message = this.#toClient.shift()!
       if ('reply' in message) this.#pending.shift()?.resolve(message.reply)
@@ -304,10 +313,7 @@ export class Network {
   execute(link: SimLink, args: readonly string[]): ServerReply {
     const reply = link.host.server.execute(args)
     if (this.world.tracing) {
-      this.world.note(
-        'server',
-        () => `${link.name} ${show(args)} -> ${showReply(reply)}`,
-      )
+      this.world.note('server', () => `${link.name} ${show(args)} -> ${showReply(reply)}`)
     }
     return reply
   }

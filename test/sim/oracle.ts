@@ -63,7 +63,12 @@ export class Oracle {
   }
 
   /** A committed write; the answer raises the floors once its invalidation was acknowledged. */
-  write(what: { keys?: readonly number[]; tags?: readonly number[]; all?: boolean; soft?: boolean }): () => void {
+  write(what: {
+    keys?: readonly number[]
+    tags?: readonly number[]
+    all?: boolean
+    soft?: boolean
+  }): () => void {
     const keys = (what.keys ?? []).map((key) => [key, ++this.#key[key]!] as const)
     const tags = (what.tags ?? []).map((tag) => [tag, ++this.#tag[tag]!] as const)
     const all = what.all ? ++this.#all : 0

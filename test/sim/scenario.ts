@@ -1,5 +1,5 @@
-import type { RedisPort } from '../../src/redis/port.ts'
 import { createPort } from '../../src/redis/create-port.ts'
+import type { RedisPort } from '../../src/redis/port.ts'
 import { type FaultKind, Faults } from './faults.ts'
 import type { Mix, Mode } from './mixes.ts'
 import { Network } from './network.ts'
@@ -75,7 +75,9 @@ export async function play(scenario: Scenario): Promise<Outcome> {
     }
     processes.splice(processes.indexOf(old), 1, start())
   }
-  hearUnhandled((reason) => workload.violate(`unhandled rejection: ${reason instanceof Error ? reason.stack : reason}`))
+  hearUnhandled((reason) =>
+    workload.violate(`unhandled rejection: ${reason instanceof Error ? reason.stack : reason}`),
+  )
 
   for (let i = 0; i < PROCESSES; i++) processes.push(start())
   const faults = new Faults(world, network, { processes: () => processes, replace }, mix.faults)

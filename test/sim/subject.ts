@@ -15,7 +15,10 @@ export interface Subject {
   invalidate(what: { keys?: readonly string[]; tags?: readonly string[]; soft: boolean }): Promise<void>
   deletePattern(glob: string): Promise<void>
   clear(): Promise<void>
-  mutate(what: { keys: readonly string[]; tags: readonly string[] }, change: () => Promise<void>): Promise<void>
+  mutate(
+    what: { keys: readonly string[]; tags: readonly string[] },
+    change: () => Promise<void>,
+  ): Promise<void>
   /** How often a caller shared a load begun before it came because the store was down: exception E3. */
   outageJoins(): number
   close(): Promise<void>

@@ -130,7 +130,12 @@ export class Workload {
     return this.#prng.chance(0.5) ? this.#prng.int(Math.min(4, keys)) : this.#prng.int(keys)
   }
 
-  async #call<T>(process: SimProcess, what: string, bound: number, run: () => Promise<T>): Promise<T | undefined> {
+  async #call<T>(
+    process: SimProcess,
+    what: string,
+    bound: number,
+    run: () => Promise<T>,
+  ): Promise<T | undefined> {
     const began = process.awake
     const call: Call = { what, process, began, bound }
     this.#calls.add(call)
@@ -140,7 +145,9 @@ export class Workload {
     } catch (error) {
       if (error instanceof SourceError) return undefined
       if (!(error instanceof HoldfastError)) {
-        this.violate(`${process.name} ${what} threw ${String(error)} ${error instanceof Error ? error.stack : ''}`)
+        this.violate(
+          `${process.name} ${what} threw ${String(error)} ${error instanceof Error ? error.stack : ''}`,
+        )
         return undefined
       }
       this.counts.errors.set(error.code, (this.counts.errors.get(error.code) ?? 0) + 1)
@@ -260,14 +267,19 @@ export class Workload {
       const keys = [this.#anyKey()]
       const tags = this.#prng.chance(0.5) ? [] : [this.#prng.int(oracle.tags)]
       let confirm: (() => void) | undefined
-      await this.#call(process, `mutate ${[...keys.map(name), ...tags.map(tagName)]}`, WRITE_BOUND_MS, async () => {
-        await subject.mutate({ keys: keys.map(name), tags: tags.map(tagName) }, async () => {
-          await this.#pause(process, this.#prng.between(0, 20))
-          confirm = oracle.write({ keys, tags })
-          await this.#pause(process, this.#prng.between(0, 20))
-        })
-        confirm?.()
-      })
+      await this.#call(
+        process,
+        `mutate ${[...keys.map(name), ...tags.map(tagName)]}`,
+        WRITE_BOUND_MS,
+        async () => {
+          await subject.mutate({ keys: keys.map(name), tags: tags.map(tagName) }, async () => {
+            await this.#pause(process, this.#prng.between(0, 20))
+            confirm = oracle.write({ keys, tags })
+            await this.#pause(process, this.#prng.between(0, 20))
+          })
+          confirm?.()
+        },
+      )
     }
   }
 

@@ -60,10 +60,15 @@ export class World {
         queued--
         if (finished) return
         try {
-          if (done()) return finish('done')
+          if (done()) {
+            finish('done')
+            return
+          }
           const event = this.#queue.pop()
-          if (event === undefined) return finish('empty')
-          if (event.time > until) return finish('late')
+          if (event === undefined || event.time > until) {
+            finish(event ? 'late' : 'empty')
+            return
+          }
           if (event.time > this.now) this.now = event.time
           this.events++
           event.run?.()
@@ -170,8 +175,8 @@ export class SimProcess {
 
   perform(event: SimEvent, run: () => void): void {
     if (this.dead) return
-    if (this.#frozenUntil > this.world.now) return this.world.postpone(event, this.#frozenUntil)
-    run()
+    if (this.#frozenUntil > this.world.now) this.world.postpone(event, this.#frozenUntil)
+    else run()
   }
 
   /** Like setTimeout: whole milliseconds, at least one, never early by more than the cut fraction. */

@@ -186,7 +186,7 @@ const globals: Record<string, unknown> = {
   cjson: LuaTable.fromObject(jsonLibrary),
 }
 
-const strings = globals['string'] as LuaTable
+const strings = globals.string as LuaTable
 
 /** What compiled chunks call. */
 export const runtime = {
