@@ -66,7 +66,7 @@ describe('locks and one Redis that misbehaves', () => {
     const evals = (seen.byName.EVAL ?? 0) + (seen.byName.EVALSHA ?? 0)
     expect(order).toEqual(Array.from({ length: 50 }, (_, index) => index))
     expect(evals).toBeLessThanOrEqual(2 + 50 * 4)
-    expect(took).toBeLessThan(1_000)
+    expect(took).toBeLessThan(3_000)
   })
 
   it('notices at the next renewal that somebody else took the lock, and aborts with the cause [L16]', async () => {
@@ -190,6 +190,7 @@ describe('locks and one Redis that misbehaves', () => {
     try {
       const locks = await connect(own.url)
       await locks.lock('zombie').run(() => 1)
+      const counter = await own.cli('HGET', 'hf:test:lock:{zombie}', 'f')
       own.pause()
       await expect(
         locks.lock('zombie', { patience: 0, ttl: 300 }).acquire({ wait: 0 }),
@@ -198,6 +199,7 @@ describe('locks and one Redis that misbehaves', () => {
       await until('it answers', () => own.cli('PING'))
       for (let look = 0; look < 10; look++) {
         expect(await own.cli('ZCARD', 'hf:test:lock:{zombie}:h')).toBe(0)
+        expect(await own.cli('HGET', 'hf:test:lock:{zombie}', 'f')).toBe(counter)
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
     } finally {
@@ -296,7 +298,7 @@ describe('locks and one Redis that misbehaves', () => {
   it('decides by the clock of the server: processes an hour apart exclude each other [L9]', async () => {
     const behind = await connect(server.url, { ...systemClock, wall: () => Date.now() - 3_600_000 })
     const ahead = await connect(server.url, { ...systemClock, wall: () => Date.now() + 3_600_000 })
-    const [a, b] = [behind, ahead].map((locks) => locks.lock('hours', { ttl: 300 })) as [
+    const [a, b] = [behind, ahead].map((locks) => locks.lock('hours', { ttl: '5s' })) as [
       ReturnType<Locks['lock']>,
       ReturnType<Locks['lock']>,
     ]
@@ -319,13 +321,15 @@ describe('locks and one Redis that misbehaves', () => {
     const own = await startRedis()
     try {
       const locks = await connect(own.url)
-      const lease = await locks.lock('full', { ttl: 300 }).acquire()
+      const lock = locks.lock('full', { ttl: '2s' })
+      const lease = await lock.acquire()
       await own.cli('CONFIG', 'SET', 'maxmemory', '1')
       await expect(own.cli('SET', 'a', '1')).rejects.toThrow('OOM')
       await expect(locks.lock('other', { patience: 0 }).tryAcquire()).rejects.toMatchObject({
         code: 'LOCK_UNAVAILABLE',
       })
-      await new Promise((resolve) => setTimeout(resolve, 700))
+      const before = (await lock.inspect()).holders[0]!
+      await until('it was renewed', async () => (await lock.inspect()).holders[0]!.leaseMs > before.leaseMs)
       lease.assertHeld()
       expect(await lease.release()).toBe(true)
     } finally {

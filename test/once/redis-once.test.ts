@@ -77,7 +77,7 @@ describe('run-once and one Redis, processes that die and lines that break', () =
     const once = await connect()
     const doomed = await runner()
     const second = began(doomed, 'second')
-    doomed.ask({ op: 'plan', key: 'killed', stepMs: 300, lease: 1_000 }).catch(() => {})
+    doomed.ask({ op: 'plan', key: 'killed', stepMs: 1_000, lease: 4_000 }).catch(() => {})
     await second
     await doomed.kill()
     await expect(once('killed', () => 1, { onCrash: 'recover' })).rejects.toMatchObject({
@@ -104,7 +104,7 @@ describe('run-once and one Redis, processes that die and lines that break', () =
     const once = await connect()
     const frozen = await runner()
     const first = began(frozen, 'first')
-    const late = frozen.ask({ op: 'plan', key: 'frozen', stepMs: 10, lease: 300 })
+    const late = frozen.ask({ op: 'plan', key: 'frozen', stepMs: 1_000, lease: 1_500 })
     await first
     frozen.pause()
     await until('the lease ends', async () => (await once.inspect('frozen'))?.state === 'indeterminate')
