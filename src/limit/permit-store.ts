@@ -50,7 +50,10 @@ export class RedisPermitStore implements PermitStore {
 
   async #run(key: string, verb: string, limit: number, permit: string, lease: number) {
     const node = this.#redis.nodeFor(key)
-    const deadline = this.#deadline
+    const started = this.#redis.clock.mono()
+    // At the start of a process: the first calls wait for the first connection, within their deadline.
+    if (node.state === 'connecting') await this.#redis.ready(this.#deadline).catch(() => undefined)
+    const deadline = Math.max(1, this.#deadline - (this.#redis.clock.mono() - started))
     // Giving back late is always right; taking late is not.
     const late = verb === 'acquire' ? String(Math.ceil(node.serverNow() + deadline + LATE_MS)) : '0'
     const args = [late, verb, String(limit), permit, String(lease)]

@@ -140,6 +140,10 @@ class RedisLimitStore implements LimitStore {
     const packed = Buffer.allocUnsafe(flat.length * 8)
     const view = new DataView(packed.buffer, packed.byteOffset)
     for (let i = 0; i < flat.length; i++) view.setFloat64(i * 8, flat[i]!, true)
+    const started = this.#redis.clock.mono()
+    // At the start of a process: the first calls wait for the first connection, within their deadline.
+    if (node.state === 'connecting') await this.#redis.ready(deadline).catch(() => undefined)
+    deadline = Math.max(1, deadline - (this.#redis.clock.mono() - started))
     const late = String(Math.ceil(node.serverNow() + deadline + LATE_MS))
     const args = [late, `[${[...policies.keys()].join()}]`, packed, this.#channel]
     const reply = await node.eval(CHECK, [...keys.keys()], args, { deadline, as: 'bytes' })

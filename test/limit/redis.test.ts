@@ -239,6 +239,23 @@ describe('a limiter on Redis', () => {
   })
 })
 
+describe('limits of an instance', () => {
+  it('live on the role that does not evict, and count once per name [B11]', async () => {
+    const [cache, data] = [await startRedis(), await startRedis()]
+    const hf = holdfast({ redis: { cache: cache.url, data: data.url }, namespace: 'roles' })
+    await hf.ready()
+    const limiter = hf.limiter('chat', '2/minute', { deadline: 5_000 })
+    expect(hf.limiter('chat', '2/minute', { deadline: 5_000 })).toBe(limiter)
+    expect(() => hf.limiter('chat', '3/minute')).toThrow(/its own name/)
+    expect(await limiter.consume({ user: 1 })).toMatchObject({ remaining: 1, degraded: false })
+    expect(await data.cli('EXISTS', 'hf:roles:rl:chat:{user:1}')).toBe(1)
+    expect(await cache.cli('EXISTS', 'hf:roles:rl:chat:{user:1}')).toBe(0)
+    await hf.close()
+    expect(() => hf.limiter('late', '1/s')).toThrow(/CLOSED/)
+    await Promise.all([cache.stop(), data.stop()])
+  })
+})
+
 describe('a limiter in a cluster', () => {
   it('decides subjects of one slot atomically, and says so where it cannot', async () => {
     const cluster = await startCluster()
