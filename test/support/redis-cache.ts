@@ -11,8 +11,8 @@ import type { CacheBackend } from '../../src/testing/cache-backend.ts'
  * The contract is about behaviour, not about haste: on a machine that is busy with other tests, a
  * server that pauses for a second must not turn a hit into an outage.
  */
-const PATIENT = { handshakeMs: 10_000, deadAfterMs: 10_000, breakAfter: 1_000 }
-const DEADLINES = { read: 5_000, write: 5_000, invalidate: 10_000 }
+export const PATIENT = { handshakeMs: 10_000, deadAfterMs: 10_000, breakAfter: 1_000 }
+export const DEADLINES = { read: 5_000, write: 5_000, invalidate: 10_000 }
 
 let names = 0
 
@@ -70,7 +70,7 @@ interface Made {
  * The first second of a namespace makes strict invalidations wait, since unknown processes might
  * hold copies. Here there are none, so the list of holders may look older than it is.
  */
-async function seemOld(port: RedisPort, namespace: string): Promise<void> {
+export async function seemOld(port: RedisPort, namespace: string): Promise<void> {
   const buckets = port.topology === 'cluster' ? 16 : 1
   for (let b = 0; b < buckets; b++) {
     const { members } = createLayout(namespace, b)

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../base/clock.ts'
 import { sleep } from '../../base/clock.ts'
 import type { RedisPort } from '../../redis/port.ts'
-import type { Invalidation, Stamp } from '../store.ts'
+import type { Invalidation, Stamp, Wait } from '../store.ts'
 import { AckDesk } from './ack-desk.ts'
 import { type Bucket, keyName, tagName } from './bucket.ts'
 import { globMatcher } from './glob.ts'
@@ -167,13 +167,19 @@ export class Coherence {
     this.#copies?.discard(bucket, { keys: what.keys ?? [], tags: what.tags ?? [] })
   }
 
-  /** Announces an invalidation to be sent: acks may come before its own reply does. */
-  announce(message: Omit<InvalidationMessage, 'stamp' | 'origin' | 'ack'>): {
+  /**
+   * Announces an invalidation to be sent: acks may come before its own reply does. With `commit`
+   * nobody waits for them, so none is asked for: it would cost a command per process.
+   */
+  announce(
+    message: Omit<InvalidationMessage, 'stamp' | 'origin' | 'ack'>,
+    wait: Wait,
+  ): {
     readonly message: Omit<InvalidationMessage, 'stamp'>
     readonly text: string
-    readonly ack: string
+    readonly ack: string | undefined
   } {
-    const ack = this.#desk.open()
+    const ack = wait === 'all' ? this.#desk.open() : undefined
     const full = { ...message, origin: this.processId, ack }
     return { message: full, text: encodeMessage(full), ack }
   }
@@ -188,8 +194,8 @@ export class Coherence {
   }
 
   /** The invalidation failed or nobody waits: forget its acks. */
-  dismiss(ack: string): void {
-    this.#desk.close(ack)
+  dismiss(ack: string | undefined): void {
+    if (ack !== undefined) this.#desk.close(ack)
   }
 
   async close(): Promise<void> {

@@ -88,13 +88,11 @@ export class Invalidator {
 
   async #commitPart(bucket: Bucket, via: Eval, step: Step, wait: Wait, deadline: number): Promise<void> {
     const { layout } = bucket
-    const { message, text, ack } = this.#coherence.announce({
-      keys: step.keys,
-      tags: step.tags,
-      soft: step.mode === 'soft',
-      all: step.mode === 'clear',
-      pattern: step.pattern,
-    })
+    const names = { keys: step.keys, tags: step.tags }
+    const { message, text, ack } = this.#coherence.announce(
+      { ...names, soft: step.mode === 'soft', all: step.mode === 'clear', pattern: step.pattern },
+      wait,
+    )
     const keys = [layout.word, layout.members]
     for (const key of step.keys) keys.push(layout.entry(key), layout.lease(key), layout.fenceOfKey(key))
     for (const tag of step.tags) keys.push(layout.tag(tag), layout.fenceOfTag(tag))
@@ -109,8 +107,7 @@ export class Invalidator {
       throw error
     }
     this.#coherence.applyOwn(bucket, message, commit.stamp)
-    if (wait === 'all') await this.#coherence.barrier(ack, commit)
-    else this.#coherence.dismiss(ack)
+    if (ack !== undefined) await this.#coherence.barrier(ack, commit)
   }
 
   /** Journals it, and still resolves if a replay confirms it within what is `left` of the deadline. */
@@ -188,13 +185,8 @@ export class Invalidator {
       })
     }
     const deadline = this.#deadlines.write
-    const { message, text, ack } = this.#coherence.announce({
-      keys: writes.map((write) => write.key),
-      tags: [],
-      soft: false,
-      all: false,
-      pattern: undefined,
-    })
+    const names = { keys: writes.map((write) => write.key), tags: [] }
+    const { message, text, ack } = this.#coherence.announce({ ...names, ...HARD }, options.wait)
     const mark = options.mark?.stamps[layout.bucket]
     const keys = [layout.word, layout.members]
     const args: Arg[] = [node.incarnation, this.#newId(), lateAfter(node, deadline), layout.channel, text]
@@ -219,8 +211,7 @@ export class Invalidator {
       return writes.map(() => 'bypassed')
     }
     this.#coherence.applyOwn(bucket, message, commit.stamp)
-    if (options.wait === 'all') await this.#coherence.barrier(ack, commit)
-    else this.#coherence.dismiss(ack)
+    if (ack !== undefined) await this.#coherence.barrier(ack, commit)
     return verdicts.map((verdict) => {
       if (verdict === 'S') return 'stored'
       if (verdict === 'X') return 'refused'
@@ -239,14 +230,7 @@ export class Invalidator {
   ): Promise<boolean> {
     const { layout, node } = bucket
     const deadline = this.#deadlines.write
-    const { message, text, ack } = this.#coherence.announce({
-      keys: [key],
-      tags: [],
-      soft: false,
-      all: false,
-      pattern: undefined,
-    })
-    this.#coherence.dismiss(ack)
+    const { message, text } = this.#coherence.announce({ keys: [key], tags: [], ...HARD }, 'commit')
     const keys = [layout.word, layout.entry(key), ...tags.map((tag) => layout.tag(tag))]
     const args = [node.incarnation, this.#newId(), lateAfter(node, deadline)]
     args.push(ms(Math.max(1, ttlMs)), ms(staleMs), layout.channel, text)
@@ -262,6 +246,8 @@ export class Invalidator {
     this.#retries.clear()
   }
 }
+
+const HARD = { soft: false, all: false, pattern: undefined } as const
 
 /** What has to be journalled when a step fails. A fence that may stand lapses by itself. */
 function invalidationOf(step: Step): Invalidation {
