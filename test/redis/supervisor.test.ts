@@ -1,5 +1,6 @@
 /** The supervisor over a scripted link and a clock that stands still: rules of time, exactly. */
 import { afterEach, describe, expect, it } from 'vitest'
+import { sleep } from '../../src/base/clock.ts'
 import { RedisTimeout, RedisUnavailable } from '../../src/base/errors.ts'
 import { createPort } from '../../src/redis/create-port.ts'
 import type { Arg, Dialer, Link, Reply } from '../../src/redis/link.ts'
@@ -19,6 +20,7 @@ class ScriptedServer implements Dialer {
   readonly sent: string[] = []
   links = new Set<ScriptedLink>()
   mute = false
+  slowMs = 0
   refuse = false
   runId = 'run'
   replid = 'repl'
@@ -59,6 +61,7 @@ class ScriptedLink implements Link {
   async send(args: readonly Arg[]): Promise<Reply> {
     this.#server.sent.push(args.map(String).join(' '))
     if (this.#server.mute) return new Promise<Reply>(() => {})
+    if (this.#server.slowMs > 0) await sleep(this.#server.clock, this.#server.slowMs)
     return this.#server.answer(args)
   }
 
@@ -143,6 +146,17 @@ describe('the supervisor', () => {
     await miss(4)
     expect(node.state).toBe('ready')
     await miss(1)
+    expect(node.state).toBe('down')
+  })
+
+  it('breaks on a server whose every answer comes too late, though it does answer', async () => {
+    const { clock, server, node, fate } = await start()
+    server.slowMs = 25
+    for (let i = 0; i < 5; i++) {
+      expect(node.state).toBe('ready')
+      fate(node.send(['GET', 'k'], { deadline: 20 }))
+      await clock.advance(26)
+    }
     expect(node.state).toBe('down')
   })
 
