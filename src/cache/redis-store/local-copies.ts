@@ -1,5 +1,5 @@
 import { Lru } from '../../memory/lru.ts'
-import type { Entry, Stamp } from '../store.ts'
+import { type Entry, FLAG_NO_L1, type Stamp } from '../store.ts'
 import { type Bucket, keyName, tagName } from './bucket.ts'
 
 /** One per tag that some copy here carries: invalidating a tag is one assignment, not a walk. */
@@ -91,6 +91,7 @@ export class LocalCopies {
   offer(key: string, entry: Entry, seen: Sighting): void {
     const { bucket } = seen
     if (seen.flushes !== bucket.flushes || seen.epoch !== bucket.epoch) return
+    if (entry.flags.includes(FLAG_NO_L1)) return
     if (bucket.journal.size > 0 && bucket.journal.blocks(key, entry.tags)) return
     const names = [keyName(key), ...entry.tags.map(tagName)]
     if (!bucket.isCurrent(names, seen.seq)) return
@@ -154,8 +155,10 @@ export class LocalCopies {
     this.dropMatching(bucket, () => true)
   }
 
-  delete(key: string): void {
-    this.#lru.delete(key)
+  /** A load was granted because nothing fresh is there for its caller: then nor is this copy. */
+  dropFresh(key: string, now: number): void {
+    const copy = this.#lru.peek(key)
+    if (copy !== undefined && copy.entry.freshUntil > now) this.#lru.delete(key)
   }
 
   clear(): void {

@@ -47,6 +47,12 @@ export class Reader {
   readonly #deadlines: StoreDeadlines
   readonly #lessons = new Lru<Lesson>(LESSONS)
   readonly #batches = new Map<Bucket, TickBatch<Read, Verdict>>()
+  /** Reads of this tick by key; a caller may share one only until it leaves. */
+  readonly #unsent = new Map<
+    string,
+    { readonly wanted: readonly string[]; readonly reply: Promise<ReadReply> }
+  >()
+  #sends = 0
   #word: { readonly text: string; readonly parsed: Word | undefined } = { text: '', parsed: undefined }
 
   constructor(copies: LocalCopies | undefined, time: StoreTime, tally: Tally, deadlines: StoreDeadlines) {
@@ -56,11 +62,22 @@ export class Reader {
     this.#deadlines = deadlines
   }
 
-  async read(bucket: Bucket, key: string, wanted: readonly string[]): Promise<ReadReply> {
+  read(bucket: Bucket, key: string, wanted: readonly string[]): Promise<ReadReply> {
+    // Ten thousand callers who miss one key in one tick are one read, as long as it is not sent.
+    const unsent = this.#unsent.get(key)
+    if (unsent !== undefined && sameTags(unsent.wanted, wanted)) return unsent.reply
+    const sends = this.#sends
+    const reply = this.#readInRounds(bucket, key, wanted)
+    // A batch that was full has left already, this read with it.
+    if (unsent === undefined && sends === this.#sends) this.#unsent.set(key, { wanted, reply })
+    return reply
+  }
+
+  async #readInRounds(bucket: Bucket, key: string, wanted: readonly string[]): Promise<ReadReply> {
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const tags = this.tagsToAsk(key, wanted)
-      const binary = this.#lessons.get(key)?.binary ?? false
-      const verdict = await this.#batch(bucket).add({ key, wanted, tags, binary })
+      const lesson = this.#lessons.get(key)
+      const tags = lesson === undefined ? wanted : union(wanted, lesson.tags)
+      const verdict = await this.#batch(bucket).add({ key, wanted, tags, binary: lesson?.binary ?? false })
       if (verdict.state !== 'again') return verdict
       this.#lessons.set(key, verdict.lesson, key.length + 64 + 32 * verdict.lesson.tags.length)
     }
@@ -84,6 +101,8 @@ export class Reader {
   }
 
   async #send(bucket: Bucket, reads: readonly Read[]): Promise<Verdict[]> {
+    this.#sends++
+    for (const read of reads) this.#unsent.delete(read.key)
     const text = reads.filter((read) => !read.binary)
     if (text.length === reads.length || text.length === 0) {
       return this.#ask(bucket, reads, text.length === 0)
@@ -199,6 +218,10 @@ export function judgeTags(
     if (Number(softly) > header.seq) soft = true
   }
   return soft ? 'soft' : 'valid'
+}
+
+function sameTags(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((tag, i) => tag === b[i]))
 }
 
 function union(a: readonly string[], b: readonly string[]): readonly string[] {

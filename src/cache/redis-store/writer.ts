@@ -123,7 +123,12 @@ export class Writer {
     try {
       const replies = (await node.eval(LEASE, keys, args, { deadline })) as unknown[][]
       const shift = this.#time.shift(node)
-      return requests.map(({ key }, i) => this.#leaseVerdict(key, tokens[i]!, replies[i]!, shift))
+      const now = this.#time.now()
+      return requests.map(({ key, force }, i) => {
+        const verdict = this.#leaseVerdict(key, tokens[i]!, replies[i]!, shift)
+        if (verdict.state === 'granted' && !force) this.#copies?.dropFresh(key, now)
+        return verdict
+      })
     } catch (error) {
       const cause = this.#tally.failed(error)
       return requests.map(({ key }) => ({ state: 'down', cause, leftover: this.#reader.leftover(key) }))

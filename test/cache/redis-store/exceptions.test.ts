@@ -26,8 +26,8 @@ describe('stated exceptions to freshness', () => {
 
   it("E2: after wait 'commit', a process that hears nothing serves its copy for at most a second", async () => {
     const ns = freshNamespace()
-    const writer = await openPeer(redis.url, ns)
-    const deaf = await openPeer(proxy.url, ns)
+    const writer = await openPeer(redis.url, ns, { patient: false })
+    const deaf = await openPeer(proxy.url, ns, { patient: false })
     await store(writer.store, 'k', 'old')
     await warmL1(deaf, 'k')
     proxy.halfOpen('replies')
@@ -42,8 +42,8 @@ describe('stated exceptions to freshness', () => {
 
   it("wait 'all' outwaits a process that hears nothing: its copy is gone when the call resolves", async () => {
     const ns = freshNamespace()
-    const writer = await openPeer(redis.url, ns)
-    const deaf = await openPeer(proxy.url, ns)
+    const writer = await openPeer(redis.url, ns, { patient: false })
+    const deaf = await openPeer(proxy.url, ns, { patient: false })
     await store(writer.store, 'k', 'old')
     await warmL1(deaf, 'k')
     proxy.halfOpen('replies')
@@ -58,7 +58,7 @@ describe('stated exceptions to freshness', () => {
 
   it('E8: FLUSHALL is no invalidation; a local copy outlives it by one heartbeat, at most a second', async () => {
     const ns = freshNamespace()
-    const peer = await openPeer(redis.url, ns)
+    const peer = await openPeer(redis.url, ns, { patient: false })
     await store(peer.store, 'k', 'old')
     await warmL1(peer, 'k')
     const flushed = performance.now()
@@ -75,7 +75,7 @@ describe('stated exceptions to freshness', () => {
       const reply = await master.cli('SET', 'probe', '1').catch(() => undefined)
       return reply === 'OK'
     })
-    const peer = await openPeer(master.url, freshNamespace())
+    const peer = await openPeer(master.url, freshNamespace(), { patient: false })
     await store(peer.store, 'k', 'old')
     await peer.store.invalidate({ keys: ['other'] }, 'commit')
     replica.pause()

@@ -22,8 +22,8 @@ describe('the cache store while Redis is away', () => {
   beforeEach(async () => {
     redis = await startRedis({ aof: 'always' })
     ns = freshNamespace()
-    a = await openPeer(redis.url, ns)
-    b = await openPeer(redis.url, ns)
+    a = await openPeer(redis.url, ns, { patient: false })
+    b = await openPeer(redis.url, ns, { patient: false })
   })
   afterEach(async () => {
     await a.close()

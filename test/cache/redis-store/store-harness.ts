@@ -21,9 +21,12 @@ export const freshNamespace = (): string => `t${process.pid}-${++names}`
 export async function openPeer(
   source: RedisSource,
   namespace: string,
-  options: { l1?: boolean; buckets?: number } = {},
+  options: { l1?: boolean; buckets?: number; patient?: boolean } = {},
 ): Promise<Peer> {
-  const port = connectRedis(source)
+  // Where outages are not the subject, a machine busy with other tests must not make one.
+  const patient = options.patient ?? true
+  const settings = { handshakeMs: 10_000, deadAfterMs: 10_000, breakAfter: 1_000 }
+  const port = connectRedis(source, patient ? settings : {})
   await port.ready(5_000)
   const store = createRedisStore({
     port,
@@ -32,6 +35,7 @@ export async function openPeer(
     clock: systemClock,
     random: systemRandom,
     buckets: options.buckets,
+    ...(patient ? { deadlines: { read: 5_000, write: 5_000, invalidate: 10_000 } } : {}),
   })
   return {
     port,
