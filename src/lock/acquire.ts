@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import { HoldfastError } from '../base/errors.ts'
 import { LockTimeout, LockUnavailable } from './errors.ts'
+import { lockEvents } from './events.ts'
 import { Lease, releaseQuietly } from './lease.ts'
 import { Nap } from './nap.ts'
 import { mayRetry } from './retry.ts'
@@ -34,9 +35,28 @@ export async function acquire(store: LockStore, target: Target, request: Acquire
   request.signal?.throwIfAborted()
   const claimant: Claimant = { target, owner: store.newOwner() }
   const attempt = new Attempt(store, claimant, request)
+  const started = store.clock.mono()
   try {
-    return await attempt.run()
+    const lease = await attempt.run()
+    if (lockEvents.active) {
+      lockEvents.publish({ event: 'acquired', kind: target.kind, waitedMs: store.clock.mono() - started })
+    }
+    return lease
   } catch (error) {
+    if (lockEvents.active) {
+      const reason =
+        error instanceof LockTimeout
+          ? 'timeout'
+          : error instanceof LockUnavailable
+            ? 'unavailable'
+            : 'aborted'
+      lockEvents.publish({
+        event: 'refused',
+        kind: target.kind,
+        reason,
+        waitedMs: store.clock.mono() - started,
+      })
+    }
     // Leaves the queue, and gives back what may have been won by an attempt without an answer.
     if (attempt.leftTraces) void releaseQuietly(store, claimant, store.clock.mono() + request.ttlMs)
     throw error

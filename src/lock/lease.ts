@@ -1,6 +1,7 @@
 import { LockLost, type LossCause } from './errors.ts'
+import { lockEvents } from './events.ts'
 import { mayRetry } from './retry.ts'
-import type { Claimant, LockStore } from './store.ts'
+import type { Claimant, LockStore, RenewReply } from './store.ts'
 import { Watchdog } from './watchdog.ts'
 
 /** A release waits this long for an answer; then it goes on trying behind the caller's back. */
@@ -19,6 +20,7 @@ export class Lease implements AsyncDisposable {
   #abort: AbortController | undefined
   #released: Promise<boolean> | undefined
   #refused = false
+  #since: number
 
   constructor(
     store: LockStore,
@@ -28,13 +30,14 @@ export class Lease implements AsyncDisposable {
     this.#store = store
     this.#claimant = claimant
     this.fencingToken = grant.fence
+    this.#since = grant.sentAt
     this.#watchdog = new Watchdog({
       clock: store.clock,
       ttlMs: grant.ttlMs,
       sentAt: grant.sentAt,
       renews: grant.renews,
-      renew: (deadline) => store.renew(claimant, grant.fence, grant.ttlMs, deadline),
-      onLost: (cause) => this.#abort?.abort(new LockLost(cause)),
+      renew: (deadline) => this.#renew(grant, deadline),
+      onLost: (cause) => this.#onLost(cause),
     })
   }
 
@@ -88,8 +91,30 @@ export class Lease implements AsyncDisposable {
     return this.release().then(() => {})
   }
 
+  async #renew(grant: { fence: number; ttlMs: number }, deadline: number): Promise<RenewReply> {
+    try {
+      return await this.#store.renew(this.#claimant, grant.fence, grant.ttlMs, deadline)
+    } catch (error) {
+      if (lockEvents.active) lockEvents.publish({ event: 'renewal-failed', kind: this.#claimant.target.kind })
+      throw error
+    }
+  }
+
+  #onLost(cause: LossCause): void {
+    this.#abort?.abort(new LockLost(cause))
+    if (!lockEvents.active) return
+    lockEvents.publish({ event: 'lost', kind: this.#claimant.target.kind, cause, heldMs: this.#heldMs() })
+  }
+
+  #heldMs(): number {
+    return this.#store.clock.mono() - this.#since
+  }
+
   async #release(): Promise<boolean> {
     const { clock } = this.#store
+    if (!this.#watchdog.lost && lockEvents.active) {
+      lockEvents.publish({ event: 'released', kind: this.#claimant.target.kind, heldMs: this.#heldMs() })
+    }
     const over = clock.mono() + this.#watchdog.remaining
     const lostBefore = this.#watchdog.lost
     // Also when lost: it costs one command and never touches another owner's lease.

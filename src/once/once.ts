@@ -15,6 +15,7 @@ import {
   OnceRunning,
   OnceUnavailable,
 } from './errors.ts'
+import { type Note, told } from './events.ts'
 import { MemoryOnceStore } from './memory-store.ts'
 import { decodeFailure, decodeResult, encodeFailure, encodeResult, fingerprint } from './record.ts'
 import { RedisOnceStore } from './redis-store.ts'
@@ -111,7 +112,7 @@ export function createOnce(setup: OnceSetup = {}): Once {
     : new MemoryOnceStore(clock, random)
   settings(defaults)
   const once = <T>(key: string, fn: (step: Step) => T | Promise<T>, options: OnceOptions = {}) =>
-    runOnce(store, key, fn, settings({ ...defaults, ...options }))
+    told(store.clock, (note) => runOnce(store, key, fn, settings({ ...defaults, ...options }), note))
   return Object.assign(once, {
     inspect: (key: string) => store.inspect(idOf(key), OPERATOR_MS),
     resolve: (key: string, verdict: Verdict, options: { force?: boolean; retain?: Duration } = {}) =>
@@ -141,6 +142,7 @@ async function runOnce<T>(
   key: string,
   fn: (step: Step) => T | Promise<T>,
   given: Settings,
+  note: Note,
 ): Promise<T> {
   const { waitMs, signal } = given
   signal?.throwIfAborted()
@@ -157,6 +159,7 @@ async function runOnce<T>(
         case 'won': {
           stopListening?.()
           stopListening = undefined
+          note.began = true
           return await new Run(store, { ...given, key, claim, sentAt, won: reply, fn }).execute()
         }
         case 'done':
