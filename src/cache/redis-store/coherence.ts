@@ -55,7 +55,9 @@ export class Coherence {
     let timer: Timer | undefined
     let isOpen = false
     let stopped = false
-    const unsubscribe = node.bus.subscribe([channel, ackChannel], {
+    // Without local copies only the answers to our own invalidations matter.
+    const channels = this.#copies ? [channel, ackChannel] : [ackChannel]
+    const unsubscribe = node.bus.subscribe(channels, {
       message: (message, on) => {
         if (on === ackChannel) this.#desk.heard(message)
         else this.#onMessage(bucket, message)
