@@ -20,7 +20,7 @@ export interface RunPlan<T> {
 
 const ATTEMPT_MS = 500
 /** An ending is tried for at least this long, also when the lease is nearly over. */
-const MIN_END_MS = 1_000
+const MIN_END_MS = 3_000
 
 /** One run that won its key: the routine under a heartbeat, and its ending written down. */
 export class Run<T> {
