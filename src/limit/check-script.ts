@@ -140,14 +140,13 @@ while p <= size do
       local b = i * 5 - 3
       local kind, place = kinds[policy[b]], where[i]
       n = n + 1
-      refused[n] = false
-      kind.settle(s, place, policy[b + 1], policy[b + 2], policy[b + 3], policy[b + 4])
       if verb <= PEEK then
-        local ok, wait = kind.room(s, place, cost, policy[b + 1], policy[b + 2], policy[b + 3])
-        if not ok then
-          refused[n] = wait
-          if status == 0 then status = 1 end
-        end
+        local ok, wait =
+          kind.fits(s, place, cost, policy[b + 1], policy[b + 2], policy[b + 3], policy[b + 4])
+        refused[n] = not ok and wait
+        if not ok and status == 0 then status = 1 end
+      else
+        kind.settle(s, place, policy[b + 1], policy[b + 2], policy[b + 3], policy[b + 4])
       end
     end
   end
@@ -164,19 +163,20 @@ while p <= size do
     for i = 1, policy.count do
       local b = i * 5 - 3
       local kind, place = kinds[policy[b]], where[i]
-      if status == 0 and verb ~= PEEK then
-        if verb == REFUND then
+      local remaining, wait, reset
+      if status == 0 and (verb == CONSUME or verb == PENALTY) then
+        remaining, wait, reset = kind.take(s, place, cost, policy[b + 1], policy[b + 2], policy[b + 3])
+      else
+        if status == 0 and verb == REFUND then
           kind.give(s, place, cost, at, policy[b + 1], policy[b + 2], policy[b + 3])
-        else
-          kind.take(s, place, cost, policy[b + 1], policy[b + 2], policy[b + 3])
         end
+        remaining, wait, reset = kind.show(s, place, policy[b + 1], policy[b + 2], policy[b + 3])
       end
-      local remaining, wait, reset = kind.show(s, place, policy[b + 1], policy[b + 2], policy[b + 3])
       n = n + 1
       if blocked > 0 and verb <= PEEK then
         reset = max(reset, blocked)
         wait = -1 - max(refused[n] or 0, blocked)
-      elseif refused[n] then
+      elseif status ~= 0 and refused[n] then
         wait = -1 - refused[n]
       end
       if reset > life then life = reset end

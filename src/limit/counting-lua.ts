@@ -10,8 +10,9 @@
  * fixed (2): start of the window, units used.
  *
  * settle: drops what time has undone; harmless when the state is then not stored.
- * room: whether `cost` fits, else µs until it does. take, give: change the state.
- * show: remaining, µs until the next unit, µs until as good as new.
+ * fits: settles, and whether `cost` fits, else µs until it does. take, give: change the state.
+ * show: remaining, µs until the next unit, µs until as good as new. take answers like show.
+ * Fewer, larger functions than would be pretty: a call costs as much as the arithmetic in it.
  */
 export const COUNTING = `
 local function empty(s, p)
@@ -37,7 +38,10 @@ function window.settle(s, p, limit, length, span)
   end
   s[p + 5] = sub(rest, from)
 end
-function window.room(s, p, cost, limit, length, span)
+function window.fits(s, p, cost, limit, length, span)
+  if s[p] > 0 and (s[p + 1] <= now_us - length or (s[p + 2] + 1) * span <= now_us - length + 1) then
+    window.settle(s, p, limit, length, span)
+  end
   local over = s[p] + cost - limit
   if over <= 0 then return true end
   if cost > limit then return false, never end
@@ -59,8 +63,15 @@ function window.take(s, p, cost, limit, length, span)
     s[p + 5] = s[p + 5] .. pack('<dd', s[p + 3], s[p + 4])
     s[p + 3], s[p + 4] = index, cost
   end
-  s[p] = s[p] + cost
-  s[p + 1] = max(s[p + 1], now_us)
+  local total, last = s[p] + cost, s[p + 1]
+  s[p] = total
+  if last < now_us then
+    last = now_us
+    s[p + 1] = last
+  end
+  local reset = last + length - now_us
+  local wait = (s[p + 2] + 1) * span - 1 + length - now_us
+  return total < limit and limit - total or 0, wait < reset and wait or reset, reset
 end
 -- From the old end: what stays counted is never older than what was really used.
 function window.give(s, p, cost, at, limit, length, span)
@@ -97,13 +108,17 @@ function gcra.settle(s, p, limit)
   s[p + 1] = max(0, s[p + 1] - (now_us - s[p]) * limit)
   s[p] = now_us
 end
-function gcra.room(s, p, cost, limit, length, capacity)
+function gcra.fits(s, p, cost, limit, length, capacity)
+  local t = s[p]
+  if t < now_us then
+    local debt = s[p + 1] - (now_us - t) * limit
+    s[p], s[p + 1] = now_us, debt > 0 and debt or 0
+  end
   local over = s[p + 1] + (cost - capacity) * length
   if over <= 0 then return true end
   if cost > capacity then return false, never end
   return false, ceil(over / limit) + s[p] - now_us
 end
-function gcra.take(s, p, cost, limit, length) s[p + 1] = s[p + 1] + cost * length end
 function gcra.give(s, p, cost, at, limit, length) s[p + 1] = max(0, s[p + 1] - cost * length) end
 function gcra.show(s, p, limit, length, capacity)
   local debt = s[p + 1]
@@ -112,6 +127,11 @@ function gcra.show(s, p, limit, length, capacity)
   local over, ahead = debt % length, s[p] - now_us
   if over == 0 then over = length end
   return max(0, floor((capacity * length - debt) / length)), ceil(over / limit) + ahead, ceil(debt / limit) + ahead
+end
+
+function gcra.take(s, p, cost, limit, length, capacity)
+  s[p + 1] = s[p + 1] + cost * length
+  return gcra.show(s, p, limit, length, capacity)
 end
 
 local fixed = { width = 2 }
@@ -125,11 +145,11 @@ function fixed.settle(s, p, limit, length, _, offset)
   end
   s[p], s[p + 1] = start, 0
 end
-function fixed.room(s, p, cost, limit, length)
+function fixed.fits(s, p, cost, limit, length, _, offset)
+  fixed.settle(s, p, limit, length, _, offset)
   if s[p + 1] + cost <= limit then return true end
   return false, cost > limit and never or s[p] + length - now_us
 end
-function fixed.take(s, p, cost) s[p + 1] = s[p + 1] + cost end
 function fixed.give(s, p, cost, at)
   if not (at > 0 and at < s[p]) then s[p + 1] = max(0, s[p + 1] - cost) end
 end
@@ -137,6 +157,11 @@ function fixed.show(s, p, limit, length)
   if s[p + 1] == 0 then return limit, 0, 0 end
   local left = s[p] + length - now_us
   return max(0, limit - s[p + 1]), left, left
+end
+
+function fixed.take(s, p, cost, limit, length)
+  s[p + 1] = s[p + 1] + cost
+  return fixed.show(s, p, limit, length)
 end
 
 local kinds = { window, gcra, fixed }
