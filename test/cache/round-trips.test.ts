@@ -47,6 +47,13 @@ describe('what a call costs at the server', () => {
     return seen.commands.filter((command) => !isBeat(command)).map(({ name }) => name)
   }
 
+  /** A look at the server's health in between can only add to what a call takes: the least of five counts. */
+  async function leastTrips(fn: () => unknown): Promise<number> {
+    let least = Number.POSITIVE_INFINITY
+    for (let i = 0; i < 5; i++) least = Math.min(least, await counter.during(fn))
+    return least
+  }
+
   const fail = (): never => {
     throw new Error('nobody was to load')
   }
@@ -61,7 +68,7 @@ describe('what a call costs at the server', () => {
   })
 
   it('all hits of one tick travel in one MGET', async () => {
-    await writer.cache.setMany(hundred.map((key) => [key, key]))
+    await writer.cache.setMany(hundred.map((key) => [key, key] as const))
     const values: unknown[] = []
     const read = async () => {
       values.push(...(await Promise.all(hundred.map((key) => reader.cache.getOrSet(key, fail)))))
@@ -82,17 +89,25 @@ describe('what a call costs at the server', () => {
   })
 
   it('a miss is a look, a lease and, behind the back of the caller, a fill', async () => {
-    const begun = counter.trips
-    let atLoad = 0
+    const cold = `hf:{${namespace}:0}:e:cold`
+    const stored = () => until('it is stored', () => redis.cli('EXISTS', cold))
     const names = await commandsOf(async () => {
-      await distant.cache.getOrSet('cold', () => {
-        atLoad = counter.trips
-        return 1
-      })
-      await until('it is stored', () => redis.cli('EXISTS', `hf:{${namespace}:0}:e:cold`))
+      await distant.cache.getOrSet('cold', () => 1)
+      await stored()
     })
     expect(names.filter((name) => name !== 'EXISTS')).toEqual(['MGET', 'EVALSHA', 'EVALSHA'])
-    expect({ before: atLoad - begun, after: counter.trips - atLoad }).toEqual({ before: 2, after: 1 })
+    let toLoader = 0
+    const all = await leastTrips(async () => {
+      await distant.cache.delete('cold')
+      const begun = counter.trips
+      await distant.cache.getOrSet('cold', () => {
+        toLoader = counter.trips - begun
+        return 1
+      })
+      await stored()
+    })
+    // One more for the delete.
+    expect({ toLoader, all }).toEqual({ toLoader: 2, all: 4 })
   })
 
   it('a miss is answered before the server has the fill', async () => {
@@ -107,11 +122,11 @@ describe('what a call costs at the server', () => {
   })
 
   it('getMany of a hundred keys is one command and one round trip [S2-27]', async () => {
-    await writer.cache.setMany(hundred.map((key) => [key, key]))
+    await writer.cache.setMany(hundred.map((key) => [key, key] as const))
     expect(await commandsOf(() => reader.cache.getMany(hundred))).toEqual(['MGET'])
     await distant.cache.get('connected')
     let found = 0
-    const trips = await counter.during(async () => {
+    const trips = await leastTrips(async () => {
       found = (await distant.cache.getMany(hundred)).size
     })
     expect({ found, trips }).toEqual({ found: 100, trips: 1 })
@@ -121,7 +136,7 @@ describe('what a call costs at the server', () => {
     const entries = hundred.map((key) => [key, { key }] as const)
     await distant.cache.set('connected', 1)
     let stored = 0
-    const trips = await counter.during(async () => {
+    const trips = await leastTrips(async () => {
       stored = await distant.cache.setMany(entries, { wait: 'commit' })
     })
     expect({ stored, trips }).toEqual({ stored: 100, trips: 1 })
@@ -140,7 +155,7 @@ describe('what a call costs at the server', () => {
   ])('%s is one command', async (_, call) => {
     await call(distant.cache)
     expect(await commandsOf(() => call(distant.cache))).toEqual(['EVALSHA'])
-    expect(await counter.during(() => call(distant.cache))).toBe(1)
+    expect(await leastTrips(() => call(distant.cache))).toBe(1)
   })
 
   it('getOrSetMany of a hundred cold keys is one look and a few scripts, however many keys', async () => {
