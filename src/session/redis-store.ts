@@ -4,6 +4,7 @@ import type { Random } from '../base/random.ts'
 import type { Arg, Reply } from '../redis/link.ts'
 import type { RedisPort } from '../redis/port.ts'
 import type { Script } from '../redis/script.ts'
+import { served } from '../redis/served.ts'
 import * as scripts from './scripts.ts'
 import { sizeOf } from './size.ts'
 import type {
@@ -240,16 +241,17 @@ export class RedisSessionStore implements SessionStore {
     args: readonly Arg[],
     timely = true,
   ): Promise<Reply> {
-    const node = this.#redis.nodeFor(keys[0]!)
-    const { deadlineMs } = this.#settings
-    const late = timely ? num(node.serverNow() + deadlineMs) : '0'
-    return node.eval(script, keys, [late, this.#cluster ? '1' : '0', member, ...args], {
-      deadline: deadlineMs,
+    const cluster = this.#cluster ? '1' : '0'
+    return served(this.#redis, keys[0]!, this.#settings.deadlineMs, (node, deadline) => {
+      const late = timely ? num(node.serverNow() + deadline) : '0'
+      return node.eval(script, keys, [late, cluster, member, ...args], { deadline })
     })
   }
 
   #ask(key: string, args: readonly Arg[]): Promise<Reply> {
-    return this.#redis.nodeFor(key).send(args, { deadline: this.#settings.deadlineMs })
+    return served(this.#redis, key, this.#settings.deadlineMs, (node, deadline) =>
+      node.send(args, { deadline }),
+    )
   }
 
   #near(a: string, b: string): boolean {

@@ -57,7 +57,7 @@ local function register(index, who, key, ends, max, seed)
     for i = 1, #flat, 2 do
       if flat[i] ~= '@e' and flat[i] ~= who then
         local created, till, at = string.match(flat[i + 1], '^(%d+) (%d+) (.+)$')
-        if not at or tonumber(till) <= now or (near(at) and redis.call('EXISTS', at) == 0) then
+        if not at or tonumber(till) <= now or (near(at) and redis.pcall('EXISTS', at) == 0) then
           redis.call('HDEL', index, flat[i])
         else
           alive[#alive + 1] = { tonumber(created), flat[i], at }
@@ -67,7 +67,7 @@ local function register(index, who, key, ends, max, seed)
     table.sort(alive, function(a, b) return a[1] < b[1] end)
     for i = 1, #alive + 1 - max do
       redis.call('HDEL', index, alive[i][2])
-      if near(alive[i][3]) then redis.call('UNLINK', alive[i][3]) end
+      if near(alive[i][3]) then redis.pcall('UNLINK', alive[i][3]) end
     end
   end
   if redis.call('PTTL', index) < ends - now then redis.call('PEXPIREAT', index, int(ends)) end
@@ -175,10 +175,11 @@ export const DESTROY = defineScript(
 local flat = redis.call('HGETALL', KEYS[1])
 local h = {}
 for i = 1, #flat, 2 do h[flat[i]] = flat[i + 1] end
+-- The index first: while the slot moves it may be elsewhere, and then nothing has been done yet.
+local was_listed = not h['@x'] or not near(h['@x']) or redis.call('HDEL', h['@x'], member) == 1
 redis.call('UNLINK', KEYS[1])
 if h['@r'] then return { 'moved', h['@r'] } end
-if not h['@i'] or not h['@a'] then return { 'gone' } end
-if h['@x'] and near(h['@x']) and redis.call('HDEL', h['@x'], member) == 0 then return { 'gone' } end
+if not h['@i'] or not h['@a'] or not was_listed then return { 'gone' } end
 local far = h['@x'] and not near(h['@x']) and h['@x'] or ''
 return { 'destroyed', far, int(now), int(now), flat }
 `,
@@ -297,7 +298,10 @@ for i = 1, #flat, 2 do
     if flat[i] ~= member and (ARGV[4] == '' or ARGV[4] == flat[i]) then
       redis.call('HDEL', KEYS[1], flat[i])
       local alive = 1
-      if near(key) then alive = redis.call('UNLINK', key) end
+      if near(key) then
+        local removed = redis.pcall('UNLINK', key)
+        alive = type(removed) == 'number' and removed or 1
+      end
       ended[#ended + 1] = { flat[i], key, alive }
     else
       left = left + 1

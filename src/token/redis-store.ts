@@ -4,6 +4,7 @@ import { Locks } from '../lock/locks.ts'
 import type { Arg, Reply } from '../redis/link.ts'
 import type { RedisPort } from '../redis/port.ts'
 import { defineScript, LUA_NOW } from '../redis/script.ts'
+import { served } from '../redis/served.ts'
 import { runAlone } from './alone.ts'
 import type { DropReply, TokenLease, TokenState, TokenStore, TokenWrite } from './store.ts'
 
@@ -84,7 +85,7 @@ export class RedisTokenStore implements TokenStore {
   }
 
   async read(key: string): Promise<TokenState> {
-    const reply = await this.#redis.nodeFor(key).eval(READ, [key], [], { deadline: this.#deadlineMs })
+    const reply = await this.#eval(READ, key, [])
     const [time, flat] = reply as [string, string[]]
     const now = Number(time)
     const h = new Map<string, string>()
@@ -114,7 +115,9 @@ export class RedisTokenStore implements TokenStore {
   }
 
   async forget(key: string): Promise<void> {
-    await this.#redis.nodeFor(key).send(['UNLINK', key], { deadline: this.#deadlineMs })
+    await served(this.#redis, key, this.#deadlineMs, (node, deadline) =>
+      node.send(['UNLINK', key], { deadline }),
+    )
   }
 
   alone<T>(key: string, waitMs: number, run: (lease: TokenLease) => Promise<T>): Promise<T | undefined> {
@@ -126,7 +129,9 @@ export class RedisTokenStore implements TokenStore {
   }
 
   #eval(script: typeof WRITE, key: string, args: readonly Arg[]): Promise<Reply> {
-    return this.#redis.nodeFor(key).eval(script, [key], args, { deadline: this.#deadlineMs })
+    return served(this.#redis, key, this.#deadlineMs, (node, deadline) =>
+      node.eval(script, [key], args, { deadline }),
+    )
   }
 }
 
