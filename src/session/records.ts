@@ -9,7 +9,7 @@ import { MemorySessionStore } from './memory-store.ts'
 import { type SessionSettings, type SessionsOptions, settle } from './options.ts'
 import { RedisSessionStore } from './redis-store.ts'
 import { Session, type SessionInfo } from './session.ts'
-import type { Owner, SessionStore, Stored } from './store.ts'
+import type { Owner, Place, SessionStore, Stored } from './store.ts'
 
 const MAX_INFO_BYTES = 1_024
 
@@ -46,8 +46,8 @@ export class SessionRecords<T extends object> {
   }
 
   /** The object for a stored session, `undefined` when it cannot be read or does not match the schema. */
-  async revive(id: string, stored: Stored, readOnly: boolean): Promise<Session<T> | undefined> {
-    const { member } = this.ids.place(id)
+  async revive(id: string, place: Place, stored: Stored, readOnly: boolean): Promise<Session<T> | undefined> {
+    const { member } = place
     const content = await this.codec.read(stored.fields, member)
     const user = this.#user(stored.owner, member)
     if (!content || user === null) {
@@ -58,6 +58,7 @@ export class SessionRecords<T extends object> {
     // Checked against the schema where there is one; without one the type is the caller's claim.
     return new Session<T>(content.data as T, {
       id,
+      place,
       known: content.known,
       user,
       info: this.info(stored.note, member),

@@ -45,12 +45,13 @@ export async function regenerate<T extends object>(
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
     const old = state.id
     const id = records.ids.make({ user: user ?? state.user, id: old })
-    records.copies?.drop(records.ids.place(old).key)
+    records.copies?.drop(state.place.key)
     const move = moveOf(records, state, id, options)
     const reply = await records.store.move(move)
     switch (reply.state) {
       case 'moved-now':
         state.id = id
+        state.place = move.to
         rememberTexts(state, move.fields)
         takeTiming(state, reply)
         state.endsAt = reply.endsAt
@@ -59,6 +60,7 @@ export async function regenerate<T extends object>(
       case 'apart': {
         if (!(await takeAndCreate(records, state, id, options))) return false
         state.id = id
+        state.place = move.to
         break
       }
       case 'revoked':
@@ -92,7 +94,7 @@ function moveOf<T extends object>(
   const graceMs = user !== undefined ? 0 : toMs(options.grace ?? settings.graceMs, 'grace')
   const owner = records.owner(user ?? state.user, to.member)
   return {
-    from: ids.place(state.id),
+    from: state.place,
     to,
     alias: graceMs >= 1 ? sealSuccessor(id, state.id, records.store.random) : '',
     graceMs: Math.max(1, graceMs),
@@ -117,9 +119,9 @@ async function takeAndCreate<T extends object>(
   id: string,
   options: RegenerateOptions,
 ): Promise<boolean> {
-  const taken = await records.store.destroy(records.ids.place(state.id))
+  const taken = await records.store.destroy(state.place)
   if (taken.state !== 'destroyed') return false
-  const fields = await openAll(records, state.id, taken.stored)
+  const fields = openAll(records, state.place.member, taken.stored)
   if (!fields) return false
   const to = records.ids.place(id)
   const texts = new Map<string, string>()
@@ -142,12 +144,11 @@ async function takeAndCreate<T extends object>(
   return true
 }
 
-async function openAll<T extends object>(
+function openAll<T extends object>(
   records: SessionRecords<T>,
-  id: string,
+  member: string,
   stored: Stored,
-): Promise<Map<string, string> | undefined> {
-  const { member } = records.ids.place(id)
+): Map<string, string> | undefined {
   try {
     return new Map(
       [...stored.fields].map(([name, text]) => [name, records.codec.unseal(text, member, `.${name}`)]),
@@ -181,9 +182,10 @@ async function reload<T extends object>(
   session: Session<T>,
   id: string,
 ): Promise<boolean> {
-  const reply = await records.store.load(records.ids.place(id), -1)
+  const place = records.ids.place(id)
+  const reply = await records.store.load(place, -1)
   if (reply.state !== 'found') return false
-  const fresh = await records.revive(id, reply.stored, false)
+  const fresh = await records.revive(id, place, reply.stored, false)
   if (!fresh) return false
   const state = stateOf(session)
   session.data = fresh.data

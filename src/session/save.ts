@@ -18,7 +18,7 @@ export async function save<T extends object>(
   await codec.check(session.data)
   const state = stateOf(session)
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-    const place = records.ids.place(state.id)
+    const { place } = state
     const guarded = settings.conflict !== 'lastWrite'
     const difference = differences(codec, place.member, session.data, state.known, guarded)
     if (difference.changes.length === 0) {
@@ -41,6 +41,7 @@ export async function save<T extends object>(
         const next = openSuccessor(reply.to, state.id)
         if (next === undefined) return false
         state.id = next
+        state.place = records.ids.place(next)
         break
       }
       case 'too-large':

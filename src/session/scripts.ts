@@ -78,17 +78,16 @@ end
 export const LOAD = defineScript(
   'session-load',
   `${RULES}
-local flat = redis.call('HGETALL', KEYS[1])
-local h = {}
-for i = 1, #flat, 2 do h[flat[i]] = flat[i + 1] end
-if h['@r'] then return { 'moved', h['@r'] } end
-if not h['@i'] or not h['@a'] or not listed(h['@x']) then return { 'gone' } end
-if tonumber(h['@a']) <= now then
+local m = redis.call('HMGET', KEYS[1], '@r', '@x', '@i', '@a')
+if m[1] then return { 'moved', m[1] } end
+if not m[3] or not m[4] or not listed(m[2]) then return { 'gone' } end
+if tonumber(m[4]) <= now then
   redis.call('UNLINK', KEYS[1])
   return { 'gone' }
 end
-local far = h['@x'] and not near(h['@x']) and h['@x'] or ''
-return { 'found', far, int(now), extend(KEYS[1], h['@i'], h['@a'], tonumber(ARGV[4])), flat }
+local far = m[2] and not near(m[2]) and m[2] or ''
+local till = extend(KEYS[1], m[3], m[4], tonumber(ARGV[4]))
+return { 'found', far, int(now), till, redis.call('HGETALL', KEYS[1]) }
 `,
 )
 

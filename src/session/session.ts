@@ -1,5 +1,5 @@
 import type { Known } from './fields.ts'
-import type { Stored, Timing } from './store.ts'
+import type { Place, Stored, Timing } from './store.ts'
 
 /** What lists show of a session: device, address, place of login. */
 export type SessionInfo = Readonly<Record<string, string>>
@@ -7,6 +7,8 @@ export type SessionInfo = Readonly<Record<string, string>>
 /** What a session object carries beside its data. Reached by `stateOf` only, never by the application. */
 export interface SessionState {
   id: string
+  /** Where that id leads. */
+  place: Place
   /** Per field what the store held last; the next save is the difference to it. */
   known: Map<string, Known>
   user: string | undefined

@@ -9,7 +9,7 @@ import { type RegenerateOptions, regenerate } from './regenerate.ts'
 import { patch, save } from './save.ts'
 import { Session, type SessionInfo, stateOf } from './session.ts'
 import { sizeOf } from './size.ts'
-import type { LoadReply, SessionStore } from './store.ts'
+import type { LoadReply, Place, SessionStore } from './store.ts'
 
 export interface CreateSessionOptions {
   /** Whose session it is: makes it listable and revocable. */
@@ -121,7 +121,18 @@ export class Sessions<T extends object = Record<string, unknown>> {
     records.counts.created++
     const { version, now, expiresAt, endsAt } = reply
     const times = { createdAt: now, endsAt, expiresAt, now }
-    return new Session<T>(data, { id, known, user, info, version, bytes, idleMs, ...times, readOnly: false })
+    return new Session<T>(data, {
+      id,
+      place,
+      known,
+      user,
+      info,
+      version,
+      bytes,
+      idleMs,
+      ...times,
+      readOnly: false,
+    })
   }
 
   /**
@@ -131,13 +142,14 @@ export class Sessions<T extends object = Record<string, unknown>> {
    * @throws RedisUnavailable, RedisTimeout unless `onUnavailable: 'readonly'` finds a local copy
    */
   async load(id: string | undefined, options: { touch?: boolean } = {}): Promise<Session<T> | undefined> {
-    const { counts } = this.#records
+    const { counts, ids } = this.#records
     let current = id
     for (let hop = 0; hop < MAX_HOPS && isPlausibleId(current); hop++) {
-      const reply = await this.#look(current, options.touch ?? true)
+      const place = ids.place(current)
+      const reply = await this.#look(place, options.touch ?? true)
       if (reply.state === 'gone') break
       if (reply.state === 'found') {
-        const session = await this.#records.revive(current, reply.stored, reply.copy === true)
+        const session = await this.#records.revive(current, place, reply.stored, reply.copy === true)
         if (!session) break
         counts.loaded++
         return session
@@ -198,10 +210,10 @@ export class Sessions<T extends object = Record<string, unknown>> {
    * without a new id. Prefer `regenerate`. False: the session is gone.
    */
   async assign(session: Session<T>, user: string | undefined): Promise<boolean> {
-    const { store, ids } = this.#records
+    const { store } = this.#records
     const state = stateOf(session)
-    const place = ids.place(state.id)
-    const reply = await store.assign(place, this.#records.owner(user, place.member), state.endsAt)
+    const owner = this.#records.owner(user, state.place.member)
+    const reply = await store.assign(state.place, owner, state.endsAt)
     if (reply === 'assigned') state.user = user
     return reply === 'assigned'
   }
@@ -210,7 +222,7 @@ export class Sessions<T extends object = Record<string, unknown>> {
   async retime(session: Session<T>, idle: Duration): Promise<boolean> {
     const state = stateOf(session)
     const idleMs = life(idle, 'idle')
-    const done = await this.#records.store.retime(this.#records.ids.place(state.id), idleMs)
+    const done = await this.#records.store.retime(state.place, idleMs)
     if (done) state.idleMs = idleMs
     return done
   }
@@ -264,9 +276,8 @@ export class Sessions<T extends object = Record<string, unknown>> {
     await this.#records.store.close()
   }
 
-  async #look(id: string, touch: boolean): Promise<LoadReply & { copy?: boolean }> {
-    const { store, ids, copies, settings, counts } = this.#records
-    const place = ids.place(id)
+  async #look(place: Place, touch: boolean): Promise<LoadReply & { copy?: boolean }> {
+    const { store, copies, settings, counts } = this.#records
     try {
       const reply = await store.load(place, touch ? settings.touchEveryMs : -1)
       if (reply.state === 'found') copies?.keep(place.key, reply.stored)
