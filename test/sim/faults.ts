@@ -102,8 +102,11 @@ export class Faults {
       case 'freezeProcess': {
         const process = prng.pick(this.#targets.processes())
         const ms = prng.chance(0.6) ? prng.between(20, 900) : prng.between(900, 3_000)
-        process.freeze(ms, prng.chance(0.3))
-        return `${process.name} for ${ms.toFixed(0)} ms`
+        // A sleep that stops the monotonic clock and a wall clock set back to hide it are not
+        // survivable together: nothing in the process can tell that time has passed.
+        const suspend = prng.chance(0.4) && this.#world.now - process.steppedAt > 1_500
+        process.freeze(ms, suspend)
+        return `${process.name} for ${ms.toFixed(0)} ms${suspend ? ', clock too' : ''}`
       }
       case 'killProcess': {
         const process = prng.pick(this.#targets.processes())
@@ -112,6 +115,7 @@ export class Faults {
       }
       case 'wallStep': {
         const process = prng.pick(this.#targets.processes())
+        if (process.frozen) return undefined
         const ms = prng.between(-5_000, 5_000)
         process.stepWallClock(ms)
         return `${process.name} by ${ms.toFixed(0)} ms`
@@ -135,9 +139,9 @@ export class Faults {
         master.server.flushScripts()
         return ''
       case 'outOfMemory':
-        return this.#forAWhile(master, 'full')
+        return this.#forAWhile(master, 'full', prng.between(20, 800))
       case 'misconf':
-        return this.#forAWhile(master, 'misconf')
+        return this.#forAWhile(master, 'misconf', prng.between(200, 2_500))
       case 'restart':
         return master.up ? this.#restart(master) : undefined
       case 'failover':
@@ -155,8 +159,7 @@ export class Faults {
     return link.name
   }
 
-  #forAWhile(host: Host, flag: 'full' | 'misconf'): string {
-    const ms = this.#prng.between(20, 800)
+  #forAWhile(host: Host, flag: 'full' | 'misconf', ms: number): string {
     host.server[flag] = true
     this.#world.at(this.#world.now + ms, () => {
       host.server[flag] = false

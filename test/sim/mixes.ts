@@ -23,6 +23,10 @@ export const MIXES: Record<string, Mix> = {
   clock: { faults: { wallStep: 200, freezeProcess: 500 }, latency: QUICK },
   evict: { faults: { evict: 4, flushAll: 1_000 }, latency: QUICK },
   memory: { faults: { outOfMemory: 400, misconf: 1_500, evict: 50 }, latency: QUICK },
+  /** Single links stand still for a while: what is unordered gets out of order. */
+  stall: { faults: { stall: 25 }, latency: QUICK },
+  /** Links break all the time, also while others are being opened. */
+  cuts: { faults: { cut: 60, cutUnnoticed: 2_000 }, latency: TAILED },
   restart: { faults: { restart: 900, scriptFlush: 900 }, latency: QUICK },
   failover: { faults: { failover: 700, cut: 2_000 }, latency: QUICK },
   pingpong: { faults: { failover: 900, pingPong: 600 }, latency: TAILED },
@@ -46,6 +50,8 @@ export const MIXES: Record<string, Mix> = {
 
 export interface Mode {
   readonly l1: boolean
+  /** @default 4 */
+  readonly processes?: number
   readonly shape: WorkloadShape
 }
 
@@ -86,6 +92,10 @@ export const MODES: Record<string, Mode> = {
       read: { ttl: 300, stale: 2_000, soft: false, staleIfError: false },
     },
   },
+  /** One process: nobody else's confirmation covers for its own haste. */
+  solo: { l1: true, processes: 1, shape: { ...PLAIN, writes: 0.15, think: 4 } },
+  /** Loads so short that values come and go within one round trip. */
+  quick: { l1: true, shape: { ...PLAIN, loadMs: 3, writes: 0.2, think: 6 } },
   /** Long loads beside quick ones, on few keys. */
   slow: { l1: true, shape: { ...PLAIN, loadMs: 250, writes: 0.12 } },
 }

@@ -5,11 +5,15 @@ import { MUTANTS } from './mutants.ts'
 const TIMEOUT_MS = 60_000
 
 describe('the mutation gate', () => {
-  it('finds what is wrong with delete-on-write at once [C7]', async () => {
-    const args = ['--subject', 'naive', '--mix', 'calm', '--mode', 'static', '--seeds', '3']
-    const figures = await runBundle(await bundle(), args, TIMEOUT_MS)
-    expect(figures.violations).toHaveLength(3)
-  }, TIMEOUT_MS)
+  it(
+    'finds what is wrong with delete-on-write at once [C7]',
+    async () => {
+      const args = ['--subject', 'naive', '--mix', 'calm', '--mode', 'static', '--seeds', '3']
+      const figures = await runBundle(await bundle(), args, TIMEOUT_MS)
+      expect(figures.violations).toHaveLength(3)
+    },
+    TIMEOUT_MS,
+  )
 
   it.each(MUTANTS)(
     'notices when this rule is off: $rule [C7]',
@@ -18,7 +22,10 @@ describe('the mutation gate', () => {
       const file = await bundle(patches)
       const range = ['--seed-from', String(from), '--seeds', String(seeds), '--first']
       const figures = await runBundle(file, ['--mix', mix, '--mode', mode, ...range], TIMEOUT_MS)
-      expect(figures.violations, `${figures.runs} seeds of ${where} passed without the rule`).not.toHaveLength(0)
+      expect(
+        figures.violations,
+        `${figures.runs} seeds of ${where} passed without the rule`,
+      ).not.toHaveLength(0)
     },
     TIMEOUT_MS,
   )

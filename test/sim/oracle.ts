@@ -18,6 +18,11 @@ export interface Floor {
   readonly all: number
 }
 
+type Versioned = readonly [name: number, version: number]
+
+/** Raises the floors; with a process, its own alone. */
+export type Confirm = (own?: string) => void
+
 /** The source of truth, and the promise: versions rise at once, floors rise with acknowledgements. */
 export class Oracle {
   readonly keys: number
@@ -31,6 +36,7 @@ export class Oracle {
   #hardTag: readonly number[]
   #softTag: readonly number[]
   #hardAll = 0
+  readonly #own = new Map<string, { keys: Map<number, number>; tags: Map<number, number> }>()
   reads = 0
   acknowledged = 0
 
@@ -68,11 +74,15 @@ export class Oracle {
     tags?: readonly number[]
     all?: boolean
     soft?: boolean
-  }): () => void {
+  }): Confirm {
     const keys = (what.keys ?? []).map((key) => [key, ++this.#key[key]!] as const)
     const tags = (what.tags ?? []).map((tag) => [tag, ++this.#tag[tag]!] as const)
     const all = what.all ? ++this.#all : 0
-    return () => {
+    return (own) => {
+      if (own !== undefined) {
+        this.#ownFloor(own, keys, tags)
+        return
+      }
       this.acknowledged++
       const keyFloor = what.soft ? this.#softKey : this.#hardKey
       for (const [key, version] of keys) keyFloor[key] = Math.max(keyFloor[key]!, version)
@@ -87,11 +97,23 @@ export class Oracle {
     }
   }
 
-  floor(key: number): Floor {
+  /** Not acknowledged: the process that asked for it may not see older values all the same. */
+  #ownFloor(own: string, keys: readonly Versioned[], tags: readonly Versioned[]): void {
+    const floor = this.#own.get(own) ?? { keys: new Map(), tags: new Map() }
+    this.#own.set(own, floor)
+    for (const [key, version] of keys) floor.keys.set(key, Math.max(floor.keys.get(key) ?? 0, version))
+    for (const [tag, version] of tags) floor.tags.set(tag, Math.max(floor.tags.get(tag) ?? 0, version))
+  }
+
+  floor(key: number, process: string): Floor {
+    const own = this.#own.get(process)
+    const hardTags = own
+      ? this.#hardTag.map((least, tag) => Math.max(least, own.tags.get(tag) ?? 0))
+      : this.#hardTag
     return {
-      hardKey: this.#hardKey[key]!,
+      hardKey: Math.max(this.#hardKey[key]!, own?.keys.get(key) ?? 0),
       softKey: this.#softKey[key]!,
-      hardTags: this.#hardTag,
+      hardTags,
       softTags: this.#softTag,
       all: this.#hardAll,
     }

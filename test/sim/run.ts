@@ -24,6 +24,8 @@ export interface Figures {
   /** Old values under exception E3, see oracle. */
   excepted: number
   slowest: number
+  /** One per run: two runs of a seed are the same event by event. */
+  digests: number[]
   violations: { seed: string; what: string }[]
 }
 
@@ -38,11 +40,13 @@ const emptyFigures = (): Figures => ({
   errors: {},
   excepted: 0,
   slowest: 0,
+  digests: [],
   violations: [],
 })
 
 function add(figures: Figures, outcome: Outcome): void {
   figures.runs++
+  figures.digests.push(outcome.digest)
   figures.operations += outcome.counts.operations
   figures.reads += outcome.reads
   figures.acknowledged += outcome.acknowledged

@@ -79,7 +79,7 @@ export async function play(scenario: Scenario): Promise<Outcome> {
     workload.violate(`unhandled rejection: ${reason instanceof Error ? reason.stack : reason}`),
   )
 
-  for (let i = 0; i < PROCESSES; i++) processes.push(start())
+  for (let i = 0; i < (mode.processes ?? PROCESSES); i++) processes.push(start())
   const faults = new Faults(world, network, { processes: () => processes, replace }, mix.faults)
   const watch = (): void => {
     workload.checkLiveness()

@@ -1,6 +1,6 @@
-import { HoldfastError } from '../../src/base/errors.ts'
+import { HoldfastError, NotAcknowledged } from '../../src/base/errors.ts'
 import { TIMER } from './event-queue.ts'
-import type { Floor, Oracle } from './oracle.ts'
+import type { Confirm, Floor, Oracle } from './oracle.ts'
 import type { Prng } from './prng.ts'
 import type { ReadOptions, Subject } from './subject.ts'
 import type { SimProcess, World } from './world.ts'
@@ -179,12 +179,12 @@ export class Workload {
     else this.violate(`${process.name} ${how}: ${wrong}`)
   }
 
-  #ask(subject: Subject, key: number): Asked {
-    return { subject, floor: this.#oracle.floor(key), outageJoins: subject.outageJoins() }
+  #ask(process: SimProcess, subject: Subject, key: number): Asked {
+    return { subject, floor: this.#oracle.floor(key, process.name), outageJoins: subject.outageJoins() }
   }
 
   async #read(process: SimProcess, subject: Subject, key: number): Promise<void> {
-    const asked = this.#ask(subject, key)
+    const asked = this.#ask(process, subject, key)
     const names = this.#tagNames(key)
     const dynamic = this.#shape.tags === 'dynamic'
     const loaded = await this.#call(process, `getOrSet ${name(key)}`, READ_BOUND_MS, async () => ({
@@ -209,7 +209,7 @@ export class Workload {
     const keys = Array.from({ length: this.#oracle.keys }, (_, k) => k).filter(
       (k) => k === first || (String(this.#tagNames(k)) === String(tags) && this.#prng.chance(0.6)),
     )
-    const asked = keys.map((key) => this.#ask(subject, key))
+    const asked = keys.map((key) => this.#ask(process, subject, key))
     const loaded = await this.#call(process, `getOrSetMany ${keys.map(name)}`, READ_BOUND_MS, () =>
       subject.getOrSetMany(
         keys.map((key) => name(key)),
@@ -218,12 +218,14 @@ export class Workload {
         this.#shape.read,
       ),
     )
-    loaded?.forEach((value, i) => this.#judge(process, 'getOrSetMany', keys[i]!, value, asked[i]!))
+    for (const [i, value] of loaded?.entries() ?? []) {
+      this.#judge(process, 'getOrSetMany', keys[i]!, value, asked[i]!)
+    }
   }
 
   async #readOnly(process: SimProcess, subject: Subject): Promise<void> {
     const key = this.#anyKey()
-    const asked = this.#ask(subject, key)
+    const asked = this.#ask(process, subject, key)
     const value = await this.#call(process, `get ${name(key)}`, READ_BOUND_MS, () => subject.get(name(key)))
     if (value !== undefined) this.#judge(process, 'get', key, value, asked)
   }
@@ -243,7 +245,12 @@ export class Workload {
     const confirm = this.#oracle.write({ keys, tags, soft })
     const what = `${soft ? 'expire' : 'invalidate'} ${[...keys.map(name), ...tags.map(tagName)]}`
     await this.#call(process, what, WRITE_BOUND_MS, async () => {
-      await subject.invalidate({ keys: keys.map(name), tags: tags.map(tagName), soft })
+      try {
+        await subject.invalidate({ keys: keys.map(name), tags: tags.map(tagName), soft })
+      } catch (error) {
+        if (error instanceof NotAcknowledged && !soft) confirm(process.name)
+        throw error
+      }
       this.#world.note('acked', () => `${process.name} ${what}`)
       confirm()
     })
@@ -253,20 +260,20 @@ export class Workload {
     const oracle = this.#oracle
     if (dice < 0.1) {
       const confirm = oracle.write({ all: true })
-      await this.#call(process, 'clear', WRITE_BOUND_MS, () => subject.clear().then(confirm))
+      await this.#call(process, 'clear', WRITE_BOUND_MS, () => subject.clear().then(() => confirm()))
     } else if (dice < 0.25) {
       const group = this.#prng.int(4)
       const keys = Array.from({ length: oracle.keys }, (_, k) => k).filter((k) => k % 4 === group)
       const confirm = oracle.write({ keys })
       await this.#call(process, `deletePattern g${group}`, WRITE_BOUND_MS, () =>
-        subject.deletePattern(`g${group}-*`).then(confirm),
+        subject.deletePattern(`g${group}-*`).then(() => confirm()),
       )
     } else if (dice < 0.6) {
       await this.#writeThrough(process, subject)
     } else {
       const keys = [this.#anyKey()]
       const tags = this.#prng.chance(0.5) ? [] : [this.#prng.int(oracle.tags)]
-      let confirm: (() => void) | undefined
+      let confirm: Confirm | undefined
       await this.#call(
         process,
         `mutate ${[...keys.map(name), ...tags.map(tagName)]}`,
@@ -287,7 +294,7 @@ export class Workload {
   async #writeThrough(process: SimProcess, subject: Subject): Promise<void> {
     const key = this.#anyKey()
     const what = `write-through ${name(key)}`
-    let confirm: (() => void) | undefined
+    let confirm: Confirm | undefined
     await this.#call(process, what, WRITE_BOUND_MS, async () => {
       await subject.writeThrough(name(key), this.#tagNames(key), async () => {
         confirm = this.#oracle.write({ keys: [key] })

@@ -112,6 +112,8 @@ export class SimProcess {
   readonly clock: Clock
   readonly random: Random
   dead = false
+  /** When its wall clock last jumped. */
+  steppedAt = Number.NEGATIVE_INFINITY
   #frozenUntil = 0
   #wallOffset: number
   #suspended = 0
@@ -166,6 +168,7 @@ export class SimProcess {
 
   stepWallClock(ms: number): void {
     this.#wallOffset += ms
+    this.steppedAt = this.world.now
   }
 
   /** Socket input at `time`. */

@@ -107,7 +107,7 @@ const tableLibrary: Record<string, LuaFunction> = {
     const before = order === undefined ? (a: unknown, b: unknown) => runtime.lt(a, b) : callable(order)
     const values = Array.from({ length: t.length }, (_, i) => t.get(i + 1))
     values.sort((a, b) => (truth(first(before(a, b))) ? -1 : truth(first(before(b, a))) ? 1 : 0))
-    values.forEach((value, i) => t.set(i + 1, value))
+    for (const [i, value] of values.entries()) t.set(i + 1, value)
     return undefined
   },
   getn: (table) => asTable(table, 'getn').length,
