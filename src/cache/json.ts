@@ -19,13 +19,22 @@ export function writeJson(value: unknown, allowBigint: boolean): { text: string;
 
 /** @throws when the text is no JSON or is nested too deep */
 export function readJson(text: string, hasBigint: boolean): unknown {
-  const value: unknown = JSON.parse(text)
+  const value = parse(text)
   if (value === null || typeof value !== 'object') return value
   // Nesting past the bound needs more brackets than a short text has; the names need to be there
   // as they are or with an escape. So most texts need no second walk.
   const suspect = text.includes('__proto__') || text.includes('constructor') || text.includes('prototype')
   if (suspect || text.includes('\\u00') || text.length > 2 * MAX_DEPTH) clean(value, 1)
   return hasBigint ? untagBigints(value) : value
+}
+
+/** The parser's own message quotes the text, which may be anybody's secret. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error('the text is not JSON')
+  }
 }
 
 /** Drops the own keys that turn a careless merge into prototype pollution, and bounds the depth. */
