@@ -1,7 +1,7 @@
 /**
  * Checks per second: Holdfast deciding three limits beside peers deciding one, and one beside one.
  *
- *   npm ci --prefix bench && npx tsx bench/limits.bench.mjs [--json] [--seconds 1] [--rounds 5]
+ *   npm ci --prefix bench && npx tsx bench/limits.bench.mjs [--json] [--seconds 1] [--rounds 5] [--concurrency 128]
  *
  * Rounds are interleaved and the median is shown: the machine drifts, the order must not matter.
  * Starts its own redis-server on a free loopback port. Every call is admitted (limits are huge) and
@@ -25,7 +25,7 @@ const option = (name, fallback) => {
 }
 const seconds = option('seconds', 1)
 const rounds = option('rounds', 5)
-const CONCURRENCY = [1, 16, 128]
+const CONCURRENCY = process.argv.includes('--concurrency') ? [option('concurrency', 128)] : [1, 16, 128]
 const SUBJECTS = Array.from({ length: 5_000 }, (_, index) => `user${index}`)
 const HUGE = 1_000_000_000
 
@@ -43,7 +43,13 @@ const gcra3 = limiter('gcra3', three, 'gcra')
 const sliding1 = limiter('sliding1', three[1], 'sliding')
 const gcra1 = limiter('gcra1', three[1], 'gcra')
 const flexible = (storeClient) =>
-  new RateLimiterRedis({ storeClient, useRedisPackage: storeClient !== ioredis, points: HUGE, duration: 60, keyPrefix: `rlf${Math.random()}` })
+  new RateLimiterRedis({
+    storeClient,
+    useRedisPackage: storeClient !== ioredis,
+    points: HUGE,
+    duration: 60,
+    keyPrefix: `rlf${Math.random()}`,
+  })
 const flexibleIo = flexible(ioredis)
 const flexibleNode = flexible(nodeRedis)
 const express = new ExpressStore({ sendCommand: (...args) => ioredis.call(...args), prefix: 'erl:' })
@@ -63,7 +69,9 @@ const CONTESTANTS = {
   'rate-limiter-flexible, node-redis, 1 limit': (id) => flexibleNode.consume(id),
   'rate-limit-redis, ioredis, 1 limit': (id) => express.increment(id),
   '@fastify/rate-limit, ioredis, 1 limit': (id) =>
-    new Promise((resolve, reject) => fastify.incr(id, (error) => (error ? reject(error) : resolve()), 60_000, HUGE)),
+    new Promise((resolve, reject) =>
+      fastify.incr(id, (error) => (error ? reject(error) : resolve()), 60_000, HUGE),
+    ),
 }
 
 async function measure(check, concurrency) {
@@ -101,13 +109,27 @@ const table = Object.fromEntries(
   ]),
 )
 const { dependencies } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'))
-const best = Math.max(...Object.entries(table).flatMap(([name, row]) => (name.startsWith('holdfast') ? [] : row[128])))
-const ratio = table['holdfast, 3 sliding limits'][128] / best
+const best = Math.max(
+  ...Object.entries(table).flatMap(([name, row]) =>
+    name.startsWith('holdfast') ? [] : row[CONCURRENCY.at(-1)],
+  ),
+)
+const ratio = table['holdfast, 3 sliding limits'][CONCURRENCY.at(-1)] / best
 if (process.argv.includes('--json')) {
-  console.log(JSON.stringify({ unit: 'checks per second', node: process.version, versions: dependencies, table, ratio }))
+  console.log(
+    JSON.stringify({
+      unit: 'checks per second',
+      node: process.version,
+      versions: dependencies,
+      table,
+      ratio,
+    }),
+  )
 } else {
   console.table(table)
-  console.log(`at 128: three sliding limits decided ${ratio.toFixed(2)} times as often as the best peer decides one`)
+  console.log(
+    `at ${CONCURRENCY.at(-1)}: three sliding limits decided ${ratio.toFixed(2)} times as often as the best peer decides one`,
+  )
 }
 
 ioredis.disconnect()

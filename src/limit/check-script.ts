@@ -71,7 +71,7 @@ local function read(k, shape)
   local s = { unpack_(shape.format, blob, shape.from) }
   local from = s[shape.size + 1]
   for _, p in ipairs(shape.windows) do
-    local to = from + s[p] * 16
+    local to = from + s[p] * 8
     if to > #blob + 1 then return nil end
     s[p] = sub(blob, from, to - 1)
     from = to
@@ -205,7 +205,7 @@ for k in pairs(dirty) do
     local shape, pairs_ = shapes[k], ''
     for _, p in ipairs(shape.windows) do
       local rest = s[p]
-      s[p] = #rest / 16
+      s[p] = #rest / 8
       if rest ~= '' then pairs_ = pairs_ .. rest end
     end
     local words = spelt[life]

@@ -20,21 +20,28 @@ local function empty(s, p)
 end
 
 local window = { width = 6 }
+-- Eight bytes a pair. Sub-windows are kept modulo a base, for none is older than a window.
+local function pair(span)
+  if span == 1 then return '<I6I2', 281474976710656, 65535 end
+  return '<I2I6', 65536, 281474976710655
+end
 function window.settle(s, p, limit, length, span)
   if s[p] == 0 then return end
   local horizon = now_us - length + 1
   if s[p + 1] < horizon then return empty(s, p) end
   if (s[p + 2] + 1) * span > horizon then return end
-  local rest, from, size = s[p + 5], 1, #s[p + 5]
-  s[p + 2] = s[p + 3]
+  local rest, from, size, newest = s[p + 5], 1, #s[p + 5], s[p + 3]
+  local format, base = pair(span)
+  s[p + 2] = newest
   while from <= size do
-    local i, n = unpack_('<dd', rest, from)
+    local i, n = unpack_(format, rest, from)
+    i = newest - (newest - i) % base
     if (i + 1) * span > horizon then
       s[p + 2] = i
       break
     end
     s[p] = s[p] - n
-    from = from + 16
+    from = from + 8
   end
   s[p + 5] = sub(rest, from)
 end
@@ -46,8 +53,10 @@ function window.fits(s, p, cost, limit, length, span)
   if over <= 0 then return true end
   if cost > limit then return false, never end
   local rest, last = s[p + 5], s[p + 1] + length - now_us
-  for from = 1, #rest, 16 do
-    local i, n = unpack_('<dd', rest, from)
+  local newest, format, base = s[p + 3], pair(span)
+  for from = 1, #rest, 8 do
+    local i, n = unpack_(format, rest, from)
+    i = newest - (newest - i) % base
     over = over - n
     if over <= 0 then return false, min((i + 1) * span - 1 + length - now_us, last) end
   end
@@ -60,7 +69,12 @@ function window.take(s, p, cost, limit, length, span)
   elseif s[p + 3] >= index then -- or the clock stepped back
     s[p + 4] = s[p + 4] + cost
   else
-    s[p + 5] = s[p + 5] .. pack('<dd', s[p + 3], s[p + 4])
+    local format, base, most = pair(span)
+    local n = s[p + 4]
+    if n > most then
+      s[p], n = s[p] - (n - most), most
+    end
+    s[p + 5] = s[p + 5] .. pack(format, s[p + 3] % base, n)
     s[p + 3], s[p + 4] = index, cost
   end
   local total, last = s[p] + cost, s[p + 1]
@@ -79,18 +93,19 @@ function window.give(s, p, cost, at, limit, length, span)
   local left = min(cost, s[p])
   s[p] = s[p] - left
   if s[p] == 0 then return empty(s, p) end
-  local rest, from = s[p + 5], 1
-  s[p + 2] = s[p + 3]
+  local rest, from, newest = s[p + 5], 1, s[p + 3]
+  local format, base = pair(span)
+  s[p + 2] = newest
   while from <= #rest do
-    local i, n = unpack_('<dd', rest, from)
+    local i, n = unpack_(format, rest, from)
     if n > left then
-      rest = sub(rest, 1, from - 1) .. pack('<dd', i, n - left) .. sub(rest, from + 16)
+      rest = sub(rest, 1, from - 1) .. pack(format, i, n - left) .. sub(rest, from + 8)
       left = 0
-      s[p + 2] = i
+      s[p + 2] = newest - (newest - i) % base
       break
     end
     left = left - n
-    from = from + 16
+    from = from + 8
   end
   s[p + 4] = s[p + 4] - left
   s[p + 5] = sub(rest, from)

@@ -17,13 +17,16 @@ export interface Policy {
   readonly sections: readonly string[]
 }
 
-/** A window is divided into this many sub-windows. */
-const SUB_WINDOWS = 60
 const MAX_LIMITS = 16
 
-/** Sub-windows of `sliding` in µs; `log` is the same thing with sub-windows of one microsecond. */
+/**
+ * Sub-windows of `sliding` in µs: seconds where that makes 10 to 60 of them. More would free units
+ * sooner, at the price of a longer state. `log` is the same thing with sub-windows of one microsecond.
+ */
 export function subWindow(limit: Limit): number {
-  return limit.algorithm === 'log' ? 1 : Math.ceil((limit.windowMs * 1_000) / SUB_WINDOWS)
+  if (limit.algorithm === 'log') return 1
+  const count = Math.min(60, Math.max(10, Math.floor(limit.windowMs / 1_000)))
+  return Math.ceil((limit.windowMs * 1_000) / count)
 }
 
 /**

@@ -4,7 +4,7 @@ import { InvalidOption } from '../base/errors.ts'
 
 /**
  * How a limit counts.
- * `sliding`: never more than the limit in any window, at any offset. Frees up to 1/60 window late.
+ * `sliding`: never more than the limit in any window, at any offset. Frees up to 1/60 window late, of windows under a minute up to a second, under ten seconds up to a tenth.
  * `gcra`: a steady rate with a burst (leaky bucket), for throttling.
  * `fixed`: one counter per window, from the first hit or aligned to the calendar. Up to twice the limit across an edge.
  * `log`: each hit remembered: exact to the microsecond; for small limits (logins, one-time codes).

@@ -76,7 +76,7 @@ describe('a window, against an exact oracle', () => {
         const clock = new HandClock()
         const store = new MemoryLimitStore(clock)
         const admitted: { at: number; cost: number }[] = []
-        const late = Math.ceil((window * 1_000) / 60)
+        const late = Math.ceil((window * 1_000) / 10)
         for (const { wait, cost } of calls) {
           clock.us += wait
           const used = (span: number) =>
