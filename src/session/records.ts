@@ -13,6 +13,22 @@ import type { Owner, Place, SessionStore, Stored } from './store.ts'
 
 const MAX_INFO_BYTES = 1_024
 
+/** Counts since the start of the process. */
+export interface SessionCounters {
+  readonly created: number
+  readonly loaded: number
+  readonly missed: number
+  readonly saved: number
+  /** Updates that had nothing to write. */
+  readonly unchanged: number
+  /** Updates of sessions that were gone. */
+  readonly refused: number
+  /** Stored sessions that could not be read or did not match the schema: treated as absent. */
+  readonly corrupt: number
+  /** Loads answered from a local copy because Redis did not answer. */
+  readonly fromCopies: number
+}
+
 /** What the operations on sessions share: the store, and the way between stored texts and objects. */
 export class SessionRecords<T extends object> {
   readonly settings: SessionSettings

@@ -4,7 +4,7 @@ import { SessionRevoked } from './errors.ts'
 import type { Known } from './fields.ts'
 import { isPlausibleId, openSuccessor } from './ids.ts'
 import { life, type SessionsOptions } from './options.ts'
-import { SessionRecords } from './records.ts'
+import { type SessionCounters, SessionRecords } from './records.ts'
 import { type RegenerateOptions, regenerate } from './regenerate.ts'
 import { patch, save } from './save.ts'
 import { Session, type SessionInfo, stateOf } from './session.ts'
@@ -32,22 +32,6 @@ export interface ListedSession {
   readonly lastSeenAt: number
   readonly expiresAt: number
   readonly info: SessionInfo
-}
-
-/** Counts since the start of the process. */
-export interface SessionCounters {
-  readonly created: number
-  readonly loaded: number
-  readonly missed: number
-  readonly saved: number
-  /** Updates that had nothing to write. */
-  readonly unchanged: number
-  /** Updates of sessions that were gone. */
-  readonly refused: number
-  /** Stored sessions that could not be read or did not match the schema: treated as absent. */
-  readonly corrupt: number
-  /** Loads answered from a local copy because Redis did not answer. */
-  readonly fromCopies: number
 }
 
 /** Fields to set; `undefined` removes. */
