@@ -74,7 +74,8 @@ export class Bucket {
   /** Anything may have been invalidated up to `seq`: a pattern, or too many names to remember. */
   noteAny(seq: number): void {
     if (seq > this.#floor) this.#floor = seq
-    this.#recent.clear()
+    // Own replies come late: names that were invalidated after `seq` must not be forgotten.
+    for (const [name, noted] of this.#recent) if (noted <= this.#floor) this.#recent.delete(name)
   }
 
   /** Whether a value read at `seq` includes every invalidation of its names that is known here. */
