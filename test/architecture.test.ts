@@ -60,7 +60,7 @@ const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly w
   { where: /^holdfast\.ts$/, upTo: 350, why: 'the composition root: every capability passes through it' },
   {
     where: /^cache\/cache\.ts$/,
-    upTo: 560,
+    upTo: 460,
     why: 'one class of thin public verbs, a quarter of it documentation',
   },
   {

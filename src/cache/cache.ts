@@ -1,5 +1,5 @@
 import { type Duration, toMs } from '../base/duration.ts'
-import { Closed, InvalidOption, InvalidValue } from '../base/errors.ts'
+import { Closed, InvalidOption } from '../base/errors.ts'
 import {
   boundName,
   encodeGlob,
@@ -7,7 +7,6 @@ import {
   encodePart,
   isPlainName,
   NAMESPACE_SEPARATOR,
-  redactName,
 } from '../base/key.ts'
 import type { Core, Scope } from './core.ts'
 import {
@@ -20,24 +19,18 @@ import {
   type MethodWrapper,
 } from './decorators.ts'
 import { type Defined, type Definition, define } from './define.ts'
-import { BAD, covers, open } from './entry.ts'
 import { Memo } from './holder.ts'
 import { type Inspection, inspectKey } from './inspect.ts'
 import { getOrLoad } from './load.ts'
+import { type Found, lookUp } from './look.ts'
 import { getOrSetMany, type LoadMissing, readMany } from './many.ts'
 import { type MutateOptions, mutate } from './mutate.ts'
 import type { CacheOptions, InvalidateOptions, LoadContext, Loader, WriteOptions } from './options.ts'
+import { draftAll, putAll } from './put.ts'
+import { Reporter } from './reporter.ts'
 import { fullTag, mergeOptions, resolveSettings, type Settings } from './settings.ts'
-import {
-  type CacheStats,
-  Counters,
-  lookups,
-  type Outcome,
-  snapshot,
-  type WriteEvent,
-  writes,
-} from './stats.ts'
-import type { Draft, Invalidation, Mark, StoreCounters } from './store.ts'
+import { type CacheStats, Counters, type Outcome, snapshot, type WriteEvent } from './stats.ts'
+import type { Invalidation, Mark, StoreCounters } from './store.ts'
 import { type WarmEntry, type WarmOptions, type WarmReport, warm } from './warm.ts'
 
 /** What `deletePattern` takes. */
@@ -86,7 +79,7 @@ export class Cache implements Scope {
   readonly #base: Settings
   readonly #isQuick: boolean
   readonly #resolved = new WeakMap<CacheOptions, Settings>()
-  readonly #loud: boolean
+  readonly #reporter: Reporter
 
   /** @internal Use `createCache`. */
   constructor(parts: CacheParts) {
@@ -98,7 +91,7 @@ export class Cache implements Scope {
     this.#base = resolveSettings(parts.options, this.prefix, this.implied)
     this.#isQuick =
       this.#base.l1 && this.#base.refreshAhead === 0 && this.#base.xfetch === 0 && !this.#base.signal
-    this.#loud = parts.core.logger !== undefined
+    this.#reporter = new Reporter(this)
     parts.family.set(this.path, this)
   }
 
@@ -114,7 +107,7 @@ export class Cache implements Scope {
       if (entry !== undefined && entry.memo instanceof Memo && this.#fits(entry.memo, options)) {
         if (entry.freshUntil > this.core.store.serverNow()) {
           this.counters.hitsL1++
-          if (this.#loud || lookups.active) this.#tell('getOrSet', key, 'l1', this.core.clock.mono())
+          if (this.#reporter.isHeard) this.#reporter.tell('getOrSet', key, 'l1', this.core.clock.mono())
           return Promise.resolve(entry.memo.value as T)
         }
       }
@@ -129,7 +122,7 @@ export class Cache implements Scope {
       throw new InvalidOption('the loader is not a function', 'write getOrSet(key, () => …)')
     const began = this.core.clock.mono()
     const ask = { scope: this, key, name, loader: loader as Loader<unknown>, settings }
-    return (await getOrLoad(ask, (outcome) => this.#count('getOrSet', key, outcome, began))) as T
+    return (await getOrLoad(ask, (outcome) => this.#reporter.count('getOrSet', key, outcome, began))) as T
   }
 
   /** The fresh value, or undefined. */
@@ -140,14 +133,14 @@ export class Cache implements Scope {
 
   /** Whether a fresh value is there, a cached `undefined` included. */
   async has(key: string, options?: CacheOptions): Promise<boolean> {
-    return (await this.#look(key, options, 'has')).found
+    return (await this.#look(key, options, 'has')).isFound
   }
 
   /** The fresh values by key, one round trip; absent keys are absent from the Map. */
   async getMany<T = unknown>(keys: Iterable<string>, options?: CacheOptions): Promise<Map<string, T>> {
     this.#refuseClosed()
     const count = (key: string, outcome: Outcome, began: number) =>
-      this.#count('getMany', key, outcome, began)
+      this.#reporter.count('getMany', key, outcome, began)
     return (await readMany(this, [...keys], this.settings(options), count)) as Map<string, T>
   }
 
@@ -166,27 +159,14 @@ export class Cache implements Scope {
   ): Promise<number> {
     this.#refuseClosed()
     const settings = this.settings(options)
-    await this.core.codec.prepare(settings.codec, '')
     const pairs =
       Symbol.iterator in entries
         ? [...(entries as Iterable<readonly [string, unknown]>)]
         : Object.entries(entries)
-    const drafts = new Map<string, Draft>()
-    for (const [key, value] of pairs) drafts.set(this.nameOf(key), await this.#draft(key, value, settings))
-    if (drafts.size === 0) return 0
-    return this.#write('set', [...drafts.keys()], async () => {
-      const wait = options?.wait ?? 'all'
-      if (settings.ttlMs === 0 && settings.negativeTtlMs === undefined) {
-        await this.core.store.invalidate({ keys: [...drafts.keys()] }, wait)
-        return 0
-      }
-      const list = [...drafts].map(([key, draft]) => ({ key, draft }))
-      const verdicts = await this.core.store.set(list, { wait, mark: options?.mark })
-      const stored = verdicts.filter((verdict) => verdict === 'stored').length
-      this.counters.sets += stored
-      this.counters.bypassed += verdicts.filter((verdict) => verdict === 'bypassed').length
-      return stored
-    })
+    const values = new Map(pairs.map(([key, value]) => [this.nameOf(key), value]))
+    if (values.size === 0) return 0
+    const drafts = await draftAll(this, values, settings)
+    return this.#reporter.write('set', [...drafts.keys()], () => putAll(this, drafts, settings, options))
   }
 
   /** Hard: the value is gone for every process once this resolves. True = acknowledged. */
@@ -245,7 +225,7 @@ export class Cache implements Scope {
   async deletePattern(glob: string, options: PatternOptions = {}): Promise<number> {
     this.#refuseClosed()
     const full = this.prefix + encodeGlob(glob)
-    return this.#write('pattern', [full], async () => {
+    return this.#reporter.write('pattern', [full], async () => {
       const { wait = 'all', dryRun = false, soft = false } = options
       const count = await this.core.store.invalidatePattern(full, { wait, dryRun, soft })
       if (!dryRun) this.counters.invalidations++
@@ -259,7 +239,7 @@ export class Cache implements Scope {
     const name = this.nameOf(key)
     const ttlMs = toMs(ttl, 'ttl')
     const staleMs = stale === undefined ? this.#base.staleMs : toMs(stale, 'stale')
-    return this.#write('touch', [name], () => this.core.store.touch(name, ttlMs, staleMs))
+    return this.#reporter.write('touch', [name], () => this.core.store.touch(name, ttlMs, staleMs))
   }
 
   /**
@@ -275,7 +255,7 @@ export class Cache implements Scope {
   ): Promise<Map<Id, T>> {
     this.#refuseClosed()
     const count = (key: string, outcome: Outcome, began: number) =>
-      this.#count('getOrSetMany', key, outcome, began)
+      this.#reporter.count('getOrSetMany', key, outcome, began)
     return getOrSetMany(this, [...ids], keyOf, loadMissing, this.settings(options), count)
   }
 
@@ -292,7 +272,7 @@ export class Cache implements Scope {
     this.#refuseClosed()
     const keys = (names.keys ?? []).map((key) => this.nameOf(key))
     const tags = this.#fullTags(names.tags ?? [])
-    return this.#write('mutate', [...keys, ...tags], async () => {
+    return this.#reporter.write('mutate', [...keys, ...tags], async () => {
       const result = await mutate(this.core.store, { keys, tags }, tx, options)
       this.counters.invalidations++
       return result
@@ -435,50 +415,12 @@ export class Cache implements Scope {
     return true
   }
 
-  async #look(
-    key: string,
-    options: CacheOptions | undefined,
-    op: string,
-  ): Promise<{ found: boolean; value: unknown }> {
+  async #look(key: string, options: CacheOptions | undefined, op: string): Promise<Found> {
     this.#refuseClosed()
-    const name = this.nameOf(key)
-    const s = this.settings(options)
-    const { store, clock } = this.core
-    const began = clock.mono()
-    const local = s.l1 ? store.peek(name) : undefined
-    if (local !== undefined && covers(local, s.tags) && local.freshUntil > store.serverNow()) {
-      const value = await open(this, local, s)
-      if (value !== BAD) {
-        this.#count(op, key, 'l1', began)
-        return { found: true, value }
-      }
-    }
-    const reply = await store.read(name, s.tags)
-    if (reply.state === 'found' && reply.entry !== local && reply.entry.freshUntil > store.serverNow()) {
-      const value = await open(this, reply.entry, s)
-      if (value !== BAD) {
-        this.#count(op, key, store.shared ? 'l2' : 'l1', began)
-        return { found: true, value }
-      }
-    }
-    this.#count(op, key, reply.state === 'down' ? 'error' : 'miss', began)
-    return { found: false, value: undefined }
-  }
-
-  async #draft(key: string, value: unknown, s: Settings): Promise<Draft> {
-    const { body, flags } = this.core.codec.encode(this.nameOf(key), value, s)
-    if (s.schema !== undefined) {
-      const holder = { key: this.nameOf(key), flags, body, memo: undefined }
-      if ((await open(this, holder, { ...s, l1: false }, () => BAD)) === BAD) {
-        throw new InvalidValue('the value does not match its schema', 'mend the value or the schema')
-      }
-    }
-    const ttl = value === undefined || value === null ? (s.negativeTtlMs ?? s.ttlMs) : s.ttlMs
-    const ttlMs = Math.max(
-      1,
-      Math.round(s.jitter > 0 ? ttl * (1 - s.jitter * this.core.random.float()) : ttl),
-    )
-    return { body, flags, tags: s.tags, ttlMs, staleMs: s.staleMs, loadMs: 0, etag: undefined }
+    const began = this.core.clock.mono()
+    const found = await lookUp(this, this.nameOf(key), this.settings(options))
+    this.#reporter.count(op, key, found.outcome, began)
+    return found
   }
 
   async #invalidate(
@@ -487,54 +429,14 @@ export class Cache implements Scope {
     options: InvalidateOptions | undefined,
   ): Promise<void> {
     this.#refuseClosed()
-    await this.#write(op, [...(what.keys ?? []), ...(what.tags ?? [])], async () => {
+    await this.#reporter.write(op, [...(what.keys ?? []), ...(what.tags ?? [])], async () => {
       await this.core.store.invalidate(what, options?.wait ?? 'all')
       if (op !== 'delete') this.counters.invalidations++
     })
   }
 
-  async #write<T>(op: WriteEvent['op'], names: readonly string[], act: () => Promise<T>): Promise<T> {
-    const began = this.core.clock.mono()
-    try {
-      const result = await act()
-      this.#tellWrite(op, names, began, undefined)
-      return result
-    } catch (error) {
-      this.#tellWrite(op, names, began, error)
-      throw error
-    }
-  }
-
   #fullTags(tags: string | readonly string[]): string[] {
     return (typeof tags === 'string' ? [tags] : tags).map((tag) => fullTag(tag, this.prefix))
-  }
-
-  #count(op: string, key: string, outcome: Outcome, began: number): void {
-    const { counters } = this
-    if (outcome === 'l1') counters.hitsL1++
-    else if (outcome === 'l2') counters.hitsL2++
-    else if (outcome === 'stale') counters.hitsStale++
-    else if (outcome === 'miss') counters.misses++
-    else counters.errors++
-    if (this.#loud || lookups.active) this.#tell(op, key, outcome, began)
-  }
-
-  #tell(op: string, key: string, outcome: Outcome, began: number): void {
-    const ms = this.core.clock.mono() - began
-    if (lookups.active) lookups.publish({ namespace: this.path, key, outcome, ms })
-    this.#log(op, key, ms, { outcome })
-  }
-
-  #tellWrite(op: WriteEvent['op'], names: readonly string[], began: number, error: unknown): void {
-    if (!this.#loud && !writes.active) return
-    const ms = this.core.clock.mono() - began
-    if (writes.active) writes.publish({ namespace: this.path, op, names, ms, error })
-    this.#log(op, names[0] ?? '*', ms, { names: names.length, failed: error !== undefined })
-  }
-
-  #log(op: string, key: string, ms: number, fields: Record<string, unknown>): void {
-    const line = `Cache ${op} - Key: ${redactName(key)}, Duration: ${(ms / 1_000).toFixed(3)}s`
-    this.core.logger?.debug(line, { namespace: this.path, ...fields })
   }
 
   #refuseClosed(): void {
