@@ -131,34 +131,38 @@ describe('the cache on Redis beside the cache in process memory', () => {
     await redis.stop()
   })
 
-  it('shows the same for every sequence of verbs, whichever of two processes runs each', async () => {
-    const seed = Number(process.env.HOLDFAST_SEED ?? Math.trunc(Math.random() * 2 ** 31))
-    console.info(`model: seed ${seed} (HOLDFAST_SEED replays it)`)
-    let steps = 0
-    const property = fc.asyncProperty(
-      fc.array(step, { minLength: 5, maxLength: STEPS }),
-      async (sequence) => {
-        await Promise.all([live[0]!.cache.clear(), model.clear()])
-        const [real, expected] = [new Source(), new Source()]
-        for (const { label, who, space, run } of sequence) {
-          steps++
-          const { cache, port } = live[who]!
-          const shown = await run(within(cache, space), real)
-          expect(shown, label).toEqual(await run(within(model, space), expected))
-          // A fill leaves behind the caller's back; what follows it on its connection has to wait for it.
-          await port.nodes()[0]!.send(['PING'], { deadline: 10_000 })
-        }
-      },
-    )
-    await fc.assert(property, {
-      seed,
-      numRuns: RUNS,
-      reporter(details) {
-        if (!details.failed) return
-        const sequence = details.counterexample?.[0].map(({ label }) => label).join('\n')
-        throw new Error(`seed ${seed}:\n${sequence}`, { cause: details.errorInstance })
-      },
-    })
-    expect(steps).toBeGreaterThan(RUNS * 5)
-  }, 120_000 + RUNS * 500)
+  it(
+    'shows the same for every sequence of verbs, whichever of two processes runs each',
+    async () => {
+      const seed = Number(process.env.HOLDFAST_SEED ?? Math.trunc(Math.random() * 2 ** 31))
+      console.info(`model: seed ${seed} (HOLDFAST_SEED replays it)`)
+      let steps = 0
+      const property = fc.asyncProperty(
+        fc.array(step, { minLength: 5, maxLength: STEPS }),
+        async (sequence) => {
+          await Promise.all([live[0]!.cache.clear(), model.clear()])
+          const [real, expected] = [new Source(), new Source()]
+          for (const { label, who, space, run } of sequence) {
+            steps++
+            const { cache, port } = live[who]!
+            const shown = await run(within(cache, space), real)
+            expect(shown, label).toEqual(await run(within(model, space), expected))
+            // A fill leaves behind the caller's back; what follows it on its connection has to wait for it.
+            await port.nodes()[0]!.send(['PING'], { deadline: 10_000 })
+          }
+        },
+      )
+      await fc.assert(property, {
+        seed,
+        numRuns: RUNS,
+        reporter(details) {
+          if (!details.failed) return
+          const sequence = details.counterexample?.[0].map(({ label }) => label).join('\n')
+          throw new Error(`seed ${seed}:\n${sequence}`, { cause: details.errorInstance })
+        },
+      })
+      expect(steps).toBeGreaterThan(RUNS * 5)
+    },
+    120_000 + RUNS * 500,
+  )
 })
