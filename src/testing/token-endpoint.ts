@@ -10,6 +10,8 @@ export interface FakeEndpoint {
   rotating: boolean
   /** ms until it answers. */
   delayMs: number
+  /** It answers when this resolves. */
+  gate: Promise<void> | undefined
   answer: (() => Response) | undefined
 }
 
@@ -23,12 +25,14 @@ export function fakeEndpoint(pause: (ms: number) => Promise<void>): FakeEndpoint
     expiresIn: 3_600,
     rotating: false,
     delayMs: 0,
+    gate: undefined,
     answer: undefined,
     async fetch(_, init) {
       self.calls++
       const form = Object.fromEntries(new URLSearchParams(String(init?.body)))
       self.forms.push(form)
       if (self.delayMs > 0) await pause(self.delayMs)
+      await self.gate
       if (self.answer) return self.answer()
       const answer: Record<string, unknown> = { access_token: `at-${++count}`, token_type: 'bearer' }
       if (self.expiresIn !== undefined) answer.expires_in = self.expiresIn

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { holdfast } from '../../src/holdfast.ts'
+import { type RedisServer, startRedis } from '../support/redis-server.ts'
+import { CLIENT, startTokenServer, type TokenServer } from '../support/token-server.ts'
+
+describe('sessions and tokens of an instance', () => {
+  let redis: RedisServer
+  let idp: TokenServer
+  beforeAll(async () => {
+    redis = await startRedis()
+    idp = await startTokenServer()
+  })
+  afterAll(async () => {
+    await idp.stop()
+    await redis.stop()
+  })
+
+  it('work in process memory, the same name giving the same sessions [S0-20] [S1-1]', async () => {
+    await using hf = holdfast()
+    const { id } = await hf.sessions<{ topic: string }>('chat').create({ topic: 'refund' })
+    expect((await hf.sessions<{ topic: string }>('chat').load(id))?.data.topic).toBe('refund')
+    expect(await hf.sessions('admin').load(id)).toBeUndefined()
+    const tokens = hf.tokens({ tokenUrl: idp.tokenUrl, ...CLIENT })
+    expect(await tokens.get()).toBe(await tokens.get())
+  })
+
+  it('are shared by two instances on Redis, kept over a restart, encrypted with the keys of the instance [S0-20] [S0-21] [S4-4]', async () => {
+    const encryption = { keys: { k: Buffer.alloc(32, 1).toString('base64') } }
+    const options = { redis: redis.url, namespace: 'two', encryption }
+    const first = holdfast(options)
+    await first.ready('10s')
+    const session = await first
+      .sessions('plan', { deadline: '5s' })
+      .create({ step: 'paying-for-room-7' }, { user: 'u' })
+    const token = await first.tokens({ tokenUrl: idp.tokenUrl, ...CLIENT, storeDeadline: '5s' }).get()
+    await first.close()
+    await using second = holdfast(options)
+    await second.ready('10s')
+    const again = second.sessions('plan', { deadline: '5s' })
+    expect((await again.load(session.id))?.data).toEqual({ step: 'paying-for-room-7' })
+    expect(await second.tokens({ tokenUrl: idp.tokenUrl, ...CLIENT, storeDeadline: '5s' }).get()).toBe(token)
+    for (const key of (await redis.cli('KEYS', 'hf:two:session:*')) as string[]) {
+      expect(JSON.stringify(await redis.cli('HGETALL', key))).not.toContain('room-7')
+    }
+  })
+
+  it('spares the database: check_reply is read once and seen by every message after a flip [S1-2] [S1-3] [B14]', async () => {
+    await using hf = holdfast({ redis: redis.url, namespace: 'chatbot' })
+    await using other = holdfast({ redis: redis.url, namespace: 'chatbot' })
+    await Promise.all([hf.ready('10s'), other.ready('10s')])
+    type Chat = { checkReply?: boolean }
+    let reads = 0
+    const visits = hf.sessions<Chat>('chat', { deadline: '5s' })
+    const operator = other.sessions<Chat>('chat', { deadline: '5s' })
+    const { id } = await visits.create({})
+    const message = async () => {
+      const chat = await visits.load(id)
+      if (chat && chat.data.checkReply === undefined) {
+        reads++
+        await visits.update(chat, { checkReply: true })
+      }
+      return chat?.data.checkReply
+    }
+    for (let i = 0; i < 100; i++) expect(await message()).toBe(true)
+    expect(reads).toBe(1)
+    await operator.update(id, { checkReply: false })
+    expect(await message()).toBe(false)
+    expect(reads).toBe(1)
+  })
+})
