@@ -89,7 +89,11 @@ export class RedisOnceStore implements OnceStore {
 
   async inspect(id: string, deadline: number): Promise<OnceRecord | undefined> {
     const node = this.#node(id)
-    const reply = await node.send(['HGETALL', this.#key(id)], { deadline })
+    // The server's own time, read before the record: what is over by it is over for every claim after.
+    const [time, reply] = await Promise.all([
+      node.send(['TIME'], { deadline }),
+      node.send(['HGETALL', this.#key(id)], { deadline }),
+    ])
     const flat = (Array.isArray(reply) ? reply : []).flat().map(String)
     if (!flat.length) return undefined
     const fields = new Map<string, string>()
@@ -99,7 +103,8 @@ export class RedisOnceStore implements OnceStore {
       if (name.startsWith('c:')) steps.push(name.slice(2), value)
       else fields.set(name, value)
     }
-    const now = node.serverNow()
+    const [seconds, micros] = (Array.isArray(time) ? time : []).map(Number)
+    const now = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)
     const names = { d: 'done', f: 'failed', t: 'retryable' } as const
     const letter = fields.get('st')
     const alive = Number(fields.get('lu')) >= now ? 'running' : 'indeterminate'
