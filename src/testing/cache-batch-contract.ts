@@ -110,7 +110,7 @@ export function cacheBatchContract(
           return slow.opened
         },
       )
-      await backend.advance(5)
+      await eventually(backend, () => loads === 1)
       const single = first.getOrSet('s:1', () => {
         loads++
         return 0
@@ -121,8 +121,12 @@ export function cacheBatchContract(
       assert.equal(loads, 1)
 
       const one = gate<number>()
-      const running = first.getOrSet('s:3', () => one.opened)
-      await backend.advance(5)
+      let begun = false
+      const running = first.getOrSet('s:3', () => {
+        begun = true
+        return one.opened
+      })
+      await eventually(backend, () => begun)
       const both = first.getOrSetMany(
         [3, 4],
         (id) => `s:${id}`,
