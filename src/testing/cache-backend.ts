@@ -22,14 +22,36 @@ export interface CacheBackend {
 }
 
 /** A promise and the means to settle it: loaders that end when the test says so. */
-export function gate<T>(): { opened: Promise<T>; open(value: T): void; break(error: unknown): void } {
+export interface Gate<T> {
+  readonly opened: Promise<T>
+  /** A loader that waits for the gate. */
+  readonly load: () => Promise<T>
+  /** Whether the loader was called. */
+  readonly begun: boolean
+  open(value: T): void
+  break(error: unknown): void
+}
+
+export function gate<T>(): Gate<T> {
+  let begun = false
   let open!: (value: T) => void
   let fail!: (error: unknown) => void
   const opened = new Promise<T>((resolve, reject) => {
     open = resolve
     fail = reject
   })
-  return { opened, open, break: fail }
+  return {
+    opened,
+    load: () => {
+      begun = true
+      return opened
+    },
+    get begun() {
+      return begun
+    },
+    open,
+    break: fail,
+  }
 }
 
 /** Settles the promise, letting time pass in small steps, `ms` at most. */

@@ -146,12 +146,8 @@ export function cacheBatchContract(
     it('stores nothing of a batch for the key that was deleted while it loaded', async () => {
       const { first, second } = await backend.open()
       const slow = gate<string[]>()
-      const batch = first.getOrSetMany(
-        [1, 2],
-        (id) => `d:${id}`,
-        () => slow.opened,
-      )
-      await backend.advance(20)
+      const batch = first.getOrSetMany([1, 2], (id) => `d:${id}`, slow.load)
+      await eventually(backend, () => slow.begun)
       await second.delete('d:1')
       slow.open(['old', 'fine'])
       assert.deepEqual([...(await batch).values()], ['old', 'fine'])

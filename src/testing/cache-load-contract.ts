@@ -41,8 +41,8 @@ export function cacheLoadContract(
     it('loads once for two processes; the second waits for what the first brings [S2-46]', async () => {
       const { first, second } = await backend.open()
       const slow = gate<string>()
-      const one = first.getOrSet('k', () => slow.opened)
-      await backend.advance(20)
+      const one = first.getOrSet('k', slow.load)
+      await eventually(backend, () => slow.begun)
       const two = second.getOrSet('k', () => assert.fail('loaded twice'))
       await backend.advance(20)
       slow.open('once')
@@ -89,7 +89,8 @@ export function cacheLoadContract(
     it('keeps the lease of a long load alive', async () => {
       const { first, second } = await backend.open()
       const slow = gate<string>()
-      const one = first.getOrSet('k', () => slow.opened)
+      const one = first.getOrSet('k', slow.load)
+      await eventually(backend, () => slow.begun)
       await backend.advance(LEASE_MS * 1.5)
       const two = second.getOrSet('k', () => assert.fail('the lease was lost'))
       await backend.advance(LEASE_MS / 2)
@@ -170,8 +171,8 @@ export function cacheLoadContract(
     it('lets a put during a load win over what the load brings [P5]', async () => {
       const { first, second } = await backend.open()
       const slow = gate<string>()
-      const load = first.getOrSet('k', () => slow.opened)
-      await backend.advance(20)
+      const load = first.getOrSet('k', slow.load)
+      await eventually(backend, () => slow.begun)
       await second.set('k', 'put')
       slow.open('loaded')
       await load
@@ -183,8 +184,8 @@ export function cacheLoadContract(
     it('lets a late load of an earlier time not overwrite a newer one [P7] [P23]', async () => {
       const { first, second } = await backend.open()
       const slow = gate<string>()
-      const early = first.getOrSet('k', () => slow.opened)
-      await backend.advance(20)
+      const early = first.getOrSet('k', slow.load)
+      await eventually(backend, () => slow.begun)
       await second.delete('k')
       assert.equal(await second.getOrSet('k', () => 'newer'), 'newer')
       await eventually(backend, () => second.has('k'))
@@ -198,7 +199,8 @@ export function cacheLoadContract(
     it('counts the ttl from the moment of storing, however long the load took [P23]', async () => {
       const { first } = await backend.open()
       const slow = gate<string>()
-      const call = first.getOrSet('k', () => slow.opened, { ttl: 300 })
+      const call = first.getOrSet('k', slow.load, { ttl: 300 })
+      await eventually(backend, () => slow.begun)
       await backend.advance(400)
       slow.open('v')
       await call

@@ -79,7 +79,7 @@ export function cacheRefreshContract(
     it('ignores the soft timeout without a stale value; at the hard one it rejects, the load goes on [P10]', async () => {
       const { first, second } = await backend.open()
       const slow = gate<string>()
-      const call = first.getOrSet('k', () => slow.opened, { timeout: { soft: 10, hard: 300 } })
+      const call = first.getOrSet('k', slow.load, { timeout: { soft: 10, hard: 300 } })
       let isDone = false
       call.then(
         () => {},
@@ -166,8 +166,8 @@ export function cacheRefreshContract(
       it(`lets ${verb} during a background refresh win [P5] [P6]`, async () => {
         const { first, second } = await stale()
         const slow = gate<string>()
-        assert.equal(await first.getOrSet('k', () => slow.opened, STALE), 'old')
-        await backend.advance(20)
+        assert.equal(await first.getOrSet('k', slow.load, STALE), 'old')
+        await eventually(backend, () => slow.begun)
         await end(second)
         slow.open('refreshed')
         await backend.advance(50)
@@ -203,7 +203,8 @@ export function cacheRefreshContract(
       const { first } = await backend.open()
       const options: CacheOptions = { ttl: '1m', xfetch: 1_000_000 }
       const slow = gate<string>()
-      const call = first.getOrSet('k', () => slow.opened, options)
+      const call = first.getOrSet('k', slow.load, options)
+      await eventually(backend, () => slow.begun)
       await backend.advance(100)
       slow.open('v1')
       await call
@@ -225,7 +226,7 @@ export function cacheRefreshContract(
       )
       await backend.advance(150)
       const slow = gate<number>()
-      assert.equal(await first.getOrSet('a', () => slow.opened, STALE), 1)
+      assert.equal(await first.getOrSet('a', slow.load, STALE), 1)
       assert.equal(await first.getOrSet('b', () => assert.fail('one refresh too many'), STALE), 2)
       assert.equal(first.stats().refreshesSkipped, 1)
       slow.open(10)
@@ -238,8 +239,8 @@ export function cacheRefreshContract(
       const { first } = await backend.open()
       const slow = gate<string>()
       const impatient = new AbortController()
-      const gone = first.getOrSet('k', () => slow.opened, { signal: impatient.signal })
-      const stays = first.getOrSet('k', () => slow.opened)
+      const gone = first.getOrSet('k', slow.load, { signal: impatient.signal })
+      const stays = first.getOrSet('k', slow.load)
       await backend.advance(10)
       impatient.abort(new Error('changed my mind'))
       await assert.rejects(gone, /changed my mind/)
