@@ -113,19 +113,19 @@ export function sessionContract(api: TestApi, backend: string, open: () => Promi
     })
 
     it('ends when it was idle for too long, lives on while it is used, and ends absolutely [S1-3]', async () => {
-      const [one, two] = fresh({ idle: 150, absolute: 600, touchEvery: 1 })
+      const [one, two] = fresh({ idle: 600, absolute: 2_000, touchEvery: 1 })
       const idle = await one.create({ a: 1 })
       const used = await one.create({ a: 1 })
-      for (let i = 0; i < 10; i++) {
-        await pause(30)
-        assert.ok(await two.load(used.id), `still there after ${(i + 1) * 30} ms of use`)
+      for (let i = 1; i <= 14; i++) {
+        await pause(50)
+        assert.ok(await two.load(used.id), `gone after ${i * 50} ms of use`)
       }
       assert.equal(await one.load(idle.id), undefined)
       assert.ok(used.endsAt > used.createdAt)
       const start = performanceNow(one)
       while (await two.load(used.id)) {
         await pause(30)
-        assert.ok(performanceNow(one) - start < 2_000, 'ends absolutely although it is used')
+        assert.ok(performanceNow(one) - start < 5_000, 'ends absolutely although it is used')
       }
     })
 
@@ -140,7 +140,7 @@ export function sessionContract(api: TestApi, backend: string, open: () => Promi
     })
 
     it('lets all of three parallel regenerates end on one new id, and the old one lead there [L28]', async () => {
-      const [one, two] = fresh({ grace: 300 })
+      const [one, two] = fresh({ grace: 1_000 })
       const { id } = await one.create({ a: 1 }, { user: 'u1' })
       const three = await Promise.all([one.load(id), two.load(id), one.load(id)])
       const done = await Promise.all(three.map((each, i) => each && (i % 2 ? two : one).regenerate(each)))
@@ -155,7 +155,7 @@ export function sessionContract(api: TestApi, backend: string, open: () => Promi
       assert.equal(await two.update(parallel), true)
       assert.deepEqual((await one.load(three[0]?.id))?.data, { a: 1, b: 2 })
       assert.equal((await one.listByUser('u1')).length, 1)
-      await pause(310)
+      await pause(1_010)
       assert.equal(await one.load(id), undefined)
       assert.ok(await one.load(three[0]?.id))
     })

@@ -195,7 +195,7 @@ export function tokenContract(api: TestApi, backend: string, open: () => Promise
 
     it('goes on with a token that is still good while the endpoint fails', async () => {
       const [one, , endpoint] = fresh()
-      endpoint.expiresIn = 2
+      endpoint.expiresIn = 4
       const first = await one.get()
       endpoint.answer = () => new Response('<h1>Bad Gateway</h1>', { status: 502 })
       await reaches(async () => {
