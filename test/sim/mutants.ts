@@ -173,9 +173,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'of two sequences of a name the larger is kept',
-    'stall/quick',
+    'tail/quick',
     0,
-    60,
+    100,
     patch(
       BUCKET,
       'if (seq > (this.#recent.get(name) ?? 0)) this.#recent.set(name, seq)',
@@ -276,6 +276,11 @@ export const MUTANTS: readonly Mutant[] = [
     0,
     60,
     patch('redis/bus.ts', 'const subscribed = new Set<string>()', 'const subscribed = this.#subscribed'),
+    patch(
+      'redis/bus.ts',
+      'for (const channel of missing) subscribed.add(channel)',
+      'for (const channel of missing) subscribed.add(channel) && this.#subscribed.add(channel)',
+    ),
   ),
 
   // One load for many callers
@@ -313,6 +318,11 @@ export const MUTANTS: readonly Mutant[] = [
       'cache/redis-store/redis-store.ts',
       'if (bucket.journal.size === 0 || !bucket.journal.blocks(key, tags)) return undefined',
       'return undefined',
+    ),
+    patch(
+      READER,
+      'if (journal.size > 0 && journal.blocks(read.key, header.tags)) {',
+      'if (journal.size > 1e9) {',
     ),
   ),
 

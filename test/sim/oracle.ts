@@ -7,6 +7,9 @@ export interface Row {
   /** Tags of the value and their versions at the moment of the read. */
   readonly tags: readonly (readonly [tag: number, version: number])[]
   readonly all: number
+  /** Who read it, and when by that process's own running time. */
+  readonly by: string
+  readonly at: number
 }
 
 /** What the readers of a key may rely on, noted before they ask. */
@@ -63,9 +66,9 @@ export class Oracle {
     return this.#tagsOf[key]!
   }
 
-  read(key: number): Row {
+  read(key: number, by: string, at: number): Row {
     const tags = this.tagsOf(key).map((tag) => [tag, this.#tag[tag]!] as const)
-    return { key, version: this.#key[key]!, tags, all: this.#all }
+    return { key, version: this.#key[key]!, tags, all: this.#all, by, at: Math.floor(at) }
   }
 
   /** A committed write; the answer raises the floors once its invalidation was acknowledged. */
