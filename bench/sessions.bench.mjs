@@ -96,7 +96,9 @@ async function info() {
   const read = (name) => Number(new RegExp(`${name}:(\\d+)`).exec(text)?.[1])
   // Calls made by clients, not by scripts: every client command is counted once by its own name.
   let scripted = 0
-  for (const [, name, calls] of (await nodeRedis.info('commandstats')).matchAll(/cmdstat_([\w|]+):calls=(\d+)/g)) {
+  for (const [, name, calls] of (await nodeRedis.info('commandstats')).matchAll(
+    /cmdstat_([\w|]+):calls=(\d+)/g,
+  )) {
     if (['get', 'set', 'expire', 'eval', 'evalsha'].includes(name)) scripted += Number(calls)
   }
   return { commands: scripted, bytesIn: read('total_net_input_bytes') }
@@ -125,7 +127,8 @@ for (const changes of [false, true]) {
 }
 
 const version = (name) =>
-  JSON.parse(readFileSync(require.resolve(name).replace(/(.*node_modules\/[^/]+)\/.*/, '$1/package.json'))).version
+  JSON.parse(readFileSync(require.resolve(name).replace(/(.*node_modules\/[^/]+)\/.*/, '$1/package.json')))
+    .version
 const versions = {
   node: process.version,
   redis: version('redis'),
