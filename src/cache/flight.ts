@@ -26,6 +26,8 @@ export class Flight {
   readonly hasStale: boolean
   /** The loader was called. */
   started = false
+  /** It loads because the store could not be asked: for who joins it, that was no miss. */
+  outage = false
   aborted = false
   waiting = 0
   /** Counts the questions to the store: an entry found by question n is news to who came before n. */

@@ -93,6 +93,8 @@ export async function getOrLoad(
       throw reason
     })
 
+    if (running?.outage) asked = 'error'
+
     if (landing === 'timeout') {
       flight.leaveRunning()
       if (stale && patience < left) {

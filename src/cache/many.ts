@@ -232,7 +232,8 @@ async function runMany(
     }
     if (reply.state === 'granted') granted.push({ job, flight, grant: { by: 'lease', ...reply } })
     else {
-      isOutage ||= reply.state === 'down'
+      flight.outage = reply.state === 'down'
+      isOutage ||= flight.outage
       granted.push({ job, flight, grant: { by: reply.state === 'down' ? 'outage' : 'fence' } })
     }
   }

@@ -36,6 +36,7 @@ async function run(flight: Flight, job: Job): Promise<void> {
   const grant = job.down ? ({ by: 'outage' } as const) : await obtain(flight, job)
   if (grant === undefined) return
   if (grant.by !== 'outage') return load(flight, job, grant)
+  flight.outage = true
   if (!(await core.outage.enter())) throw new LoadSkipped('the store is down and too many loads are waiting')
   try {
     await load(flight, job, grant)

@@ -8,6 +8,8 @@ const LOADER_MS = 20
 const DEADLINES_MS = 200
 const SLACK_MS = 800
 const PER_SECOND = 400
+/** Calls on their way at any moment, also on a busy machine. */
+const IN_FLIGHT = 100
 
 /** The settings that the package ships: haste is the subject here. */
 describe('getOrSet at 400 calls a second', () => {
@@ -98,7 +100,9 @@ describe('getOrSet at 400 calls a second', () => {
     expect(during.errors).toBeGreaterThan(before.errors)
     expect(during.bypassed).toBeGreaterThan(before.bypassed)
     // A look-up that could not be made is neither a hit nor a miss: the rate is not touched by it.
-    expect(Math.abs(during.hitRate - before.hitRate)).toBeLessThan(5)
+    // Only calls that were already on their way may still have been misses.
+    expect(during.misses - before.misses).toBeLessThan(IN_FLIGHT)
+    expect(during.errors - before.errors).toBeGreaterThan(800 - IN_FLIGHT)
     await redis.restart()
     const back = performance.now()
     await served(200)
