@@ -27,6 +27,8 @@ export const MIXES: Record<string, Mix> = {
   stall: { faults: { stall: 25 }, latency: QUICK },
   /** Links break all the time, also while others are being opened. */
   cuts: { faults: { cut: 60, cutUnnoticed: 2_000 }, latency: TAILED },
+  /** A server far away: whatever is on its way is so for long. */
+  far: { faults: { cut: 300 }, latency: { low: 8, high: 35, tailShare: 0.02, tail: 150 } },
   restart: { faults: { restart: 900, scriptFlush: 900 }, latency: QUICK },
   failover: { faults: { failover: 700, cut: 2_000 }, latency: QUICK },
   pingpong: { faults: { failover: 900, pingPong: 600 }, latency: TAILED },

@@ -272,7 +272,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'subscriptions are counted per link',
-    'cuts/static',
+    'far/static',
     0,
     60,
     patch('redis/bus.ts', 'const subscribed = new Set<string>()', 'const subscribed = this.#subscribed'),
@@ -312,8 +312,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     'names in the journal are not read from the server',
     'memory/static',
-    0,
-    40,
+    25,
+    60,
     patch(
       'cache/redis-store/redis-store.ts',
       'if (bucket.journal.size === 0 || !bucket.journal.blocks(key, tags)) return undefined',

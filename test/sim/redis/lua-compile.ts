@@ -255,7 +255,7 @@ class Compiler {
           return this.#for()
         case 'function': {
           this.#at++
-          const target = this.#suffixed()
+          const target = this.#functionName()
           const value = this.#function()
           if (!target.assign) this.#fail('cannot assign')
           return `${target.assign(value)};\n`
@@ -308,6 +308,17 @@ class Compiler {
     }
     const declared = names.map((name) => this.#declare(name))
     return `let ${declared.join(',')};${this.#spread(declared, values)}`
+  }
+
+  /** `a`, `a.b`, `a.b.c`: methods with a colon are not part of this Lua. */
+  #functionName(): Code {
+    const name = this.#name()
+    const local = this.#lookup(name)
+    let code: Code = local
+      ? { js: local, assign: (value) => `${local}=${value}` }
+      : { js: `R.global(${JSON.stringify(name)})` }
+    while (this.#take('.')) code = this.#index(code.js, JSON.stringify(this.#name()))
+    return code
   }
 
   #if(): string {

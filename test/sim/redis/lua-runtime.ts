@@ -1,5 +1,6 @@
 import { jsonLibrary } from './lua-json.ts'
 import { stringLibrary } from './lua-string.ts'
+import { structLibrary } from './lua-struct.ts'
 import { LuaError, LuaTable, Multi, toNumber, toText } from './lua-value.ts'
 
 export { LuaError, LuaTable } from './lua-value.ts'
@@ -184,6 +185,7 @@ const globals: Record<string, unknown> = {
   table: LuaTable.fromObject({ ...tableLibrary, unpack }),
   math: LuaTable.fromObject(mathLibrary),
   cjson: LuaTable.fromObject(jsonLibrary),
+  struct: LuaTable.fromObject(structLibrary),
 }
 
 const strings = globals.string as LuaTable
