@@ -1,7 +1,7 @@
 import { type Env, EnvReader } from './base/env-reader.ts'
 import { ConfigError } from './base/errors.ts'
 import type { CacheOptions } from './cache/options.ts'
-import type { HoldfastOptions } from './holdfast.ts'
+import type { HoldfastOptions } from './options.ts'
 import type { RedisOptions } from './redis/options.ts'
 import { maskUrl, readRedisUrl, redisUrl } from './redis/url.ts'
 

@@ -1,14 +1,9 @@
 import { type Clock, systemClock } from './base/clock.ts'
 import { type Duration, toMs } from './base/duration.ts'
-import { InvalidOption } from './base/errors.ts'
-import type { Logger } from './base/logger.ts'
-import { refuseUnknown } from './base/options.ts'
 import { type Random, systemRandom } from './base/random.ts'
 import type { Cache } from './cache/cache.ts'
 import { createCache } from './cache/create.ts'
 import type { EncryptionSetup } from './cache/encrypt.ts'
-import type { CacheOptions, L1Options } from './cache/options.ts'
-import type { StoreDeadlines } from './cache/redis-store/settings.ts'
 import type { CacheStats } from './cache/stats.ts'
 import type { ConcurrencyLimiter } from './limit/concurrency.ts'
 import type { Limiter } from './limit/limiter.ts'
@@ -19,65 +14,20 @@ import type { Limits } from './limit/policy.ts'
 import type { Lock, RunOptions } from './lock/lock.ts'
 import { Locks, type ReadWriteLock } from './lock/locks.ts'
 import { createOnce, type Once } from './once/once.ts'
-import type { RedisSource } from './redis/connect.ts'
+import {
+  type HoldfastOptions,
+  type RedisRoles,
+  ROLES,
+  refuseUnknownOptions,
+  rolesOf,
+  storeDeadlines,
+} from './options.ts'
 import { RedisPools } from './redis/pools.ts'
 import type { NodeHealth, RedisHealth, RedisPort } from './redis/port.ts'
 import type { SessionOptions } from './session/options.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
 import type { TokenOptions } from './token/options.ts'
 import { createTokens, type Tokens } from './token/tokens.ts'
-
-export interface HoldfastOptions {
-  /**
-   * A URL, or one per role: `cache` holds what may be evicted, `data` what may not. Without it
-   * everything lives in the memory of this process.
-   */
-  redis?: RedisSource | RedisRoles | undefined
-  /** The prefix that keeps applications on one server apart. @default 'app' */
-  namespace?: string | undefined
-  cache?: CacheSettings | undefined
-  /** Keys for entries marked `sensitive`. */
-  encryption?: EncryptionSetup | undefined
-  /** pino, winston and `console` fit. @default silent */
-  logger?: Logger | undefined
-  deadlines?: Deadlines | undefined
-  /** For simulation. @default the system's */
-  clock?: Clock | undefined
-  /** For simulation. @default the system's */
-  random?: Random | undefined
-}
-
-/** How long a call waits for Redis before it goes on without. */
-export interface Deadlines {
-  /** To connect, log in and prove the server's role. @default 600 ms */
-  connect?: Duration | undefined
-  /** Reads. @default 100 ms */
-  read?: Duration | undefined
-  /** Writes of loaded values. @default 500 ms */
-  write?: Duration | undefined
-  /** Until an invalidation is given up as NotAcknowledged. @default 1 s */
-  invalidate?: Duration | undefined
-}
-
-export interface RedisRoles {
-  /** May evict (allkeys-*): cache entries. */
-  cache: RedisSource
-  /** Must not evict (noeviction): everything else. */
-  data: RedisSource
-}
-
-export interface CacheSettings {
-  /** False: every call goes to its loader and nothing is stored. @default true */
-  enabled?: boolean | undefined
-  /** For entries whose call and namespace do not say otherwise. */
-  defaults?: CacheOptions | undefined
-  /** The same for the entries of one namespace, by its name. */
-  namespaces?: Readonly<Record<string, CacheOptions>> | undefined
-  /** The copies in process memory; false keeps none. */
-  l1?: L1Options | false | undefined
-  /** Slots over which entries are spread. @default 1, in a cluster 16 */
-  buckets?: number | undefined
-}
 
 export interface Health {
   /** `ok`: everything answers. `degraded`: the app runs, without (some of) Redis. `down`: closed. */
@@ -97,10 +47,6 @@ export interface RoleHealth {
   readonly topology: string
   readonly nodes: readonly NodeHealth[]
 }
-
-const OPTION_NAMES = ['redis', 'namespace', 'cache', 'encryption', 'logger', 'deadlines', 'clock', 'random']
-const DEADLINE_NAMES = ['connect', 'read', 'write', 'invalidate']
-const CACHE_NAMES = ['enabled', 'defaults', 'namespaces', 'l1', 'buckets']
 
 /** One instance per process, made at start and closed at the end. */
 export interface Holdfast {
@@ -145,7 +91,7 @@ export interface Holdfast {
  * @throws InvalidOption, ConfigError when the options cannot work
  */
 export function holdfast(options: HoldfastOptions = {}): Holdfast {
-  refuseUnknown(options, OPTION_NAMES, 'holdfast()')
+  refuseUnknownOptions(options)
   return new Instance(options)
 }
 
@@ -169,7 +115,6 @@ class Instance implements Holdfast {
 
   constructor(options: HoldfastOptions) {
     const { clock = systemClock, random = systemRandom, logger, namespace = 'app', cache = {} } = options
-    refuseUnknown(cache, CACHE_NAMES, 'cache')
     this.#clock = clock
     this.#parts = { namespace, clock, random }
     this.#encryption = options.encryption
@@ -200,8 +145,6 @@ class Instance implements Holdfast {
       void this.#pools.close()
       throw error
     }
-    // Other capabilities are made here in the same way, on `this.#pools.port(this.#roles.data)`,
-    // lazily where an instance that never uses them should not connect for them.
   }
 
   lock(name: string, options?: RunOptions): Lock {
@@ -319,33 +262,4 @@ class Instance implements Holdfast {
   }
 }
 
-const ROLES = ['cache', 'data'] as const
-
 const isReady = (node: NodeHealth): boolean => node.state === 'ready'
-
-function rolesOf(redis: HoldfastOptions['redis']): RedisRoles | undefined {
-  if (redis === undefined) return undefined
-  if (typeof redis === 'object' && redis !== null && ('cache' in redis || 'data' in redis)) {
-    const roles = redis as Partial<RedisRoles>
-    refuseUnknown(roles, ROLES, 'redis')
-    if (roles.cache === undefined || roles.data === undefined) {
-      throw new InvalidOption(
-        'redis names one role only',
-        'give both, { cache, data }, or one source for both',
-      )
-    }
-    return { cache: roles.cache, data: roles.data }
-  }
-  const source = redis as RedisSource
-  return { cache: source, data: source }
-}
-
-function storeDeadlines(given: Deadlines = {}): Partial<StoreDeadlines> {
-  refuseUnknown(given, DEADLINE_NAMES, 'deadlines')
-  const { read, write, invalidate } = given
-  return {
-    ...(read === undefined ? {} : { read: toMs(read, 'deadlines.read') }),
-    ...(write === undefined ? {} : { write: toMs(write, 'deadlines.write') }),
-    ...(invalidate === undefined ? {} : { invalidate: toMs(invalidate, 'deadlines.invalidate') }),
-  }
-}

@@ -48,16 +48,7 @@ export type { CacheStats } from './cache/stats.ts'
 export type { Mark, StoreCounters, Wait } from './cache/store.ts'
 export type { WarmEntry, WarmOptions, WarmProgress, WarmReport } from './cache/warm.ts'
 export { configFromEnv, type EnvConfig, type EnvDefaults } from './config.ts'
-export {
-  type CacheSettings,
-  type Deadlines,
-  type Health,
-  type Holdfast,
-  type HoldfastOptions,
-  holdfast,
-  type RedisRoles,
-  type RoleHealth,
-} from './holdfast.ts'
+export { type Health, type Holdfast, holdfast, type RoleHealth } from './holdfast.ts'
 export { LockLost, LockTimeout, LockUnavailable, type LossCause } from './lock/errors.ts'
 export type { Lease } from './lock/lease.ts'
 export type { Lock, LockOptions, RunOptions } from './lock/lock.ts'
@@ -75,6 +66,7 @@ export {
 export type { Once, OnceOptions, Verdict } from './once/once.ts'
 export type { Step } from './once/step.ts'
 export type { OnceRecord } from './once/store.ts'
+export type { CacheSettings, Deadlines, HoldfastOptions, RedisRoles } from './options.ts'
 export type { RedisClientLike, RedisSource } from './redis/connect.ts'
 export type { RedisOptions } from './redis/options.ts'
 export type { NodeHealth, RedisHealth } from './redis/port.ts'

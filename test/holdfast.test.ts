@@ -1,6 +1,7 @@
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Holdfast, type HoldfastOptions, holdfast } from '../src/holdfast.ts'
+import { type Holdfast, holdfast } from '../src/holdfast.ts'
+import type { HoldfastOptions } from '../src/options.ts'
 import { freePort } from './support/free-port.ts'
 import { type RedisServer, startRedis, stopAllRedis } from './support/redis-server.ts'
 
