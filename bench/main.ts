@@ -16,6 +16,8 @@ if (!existsSync(`${here}node_modules`)) {
 const BENCHES: Record<string, () => Promise<string>> = {
   cache: async () => (await import('./cache.ts')).benchCache(),
   locks: async () => (await import('./locks.ts')).benchLocks(),
+  limits: async () => (await import('./scripted.ts')).benchLimits(),
+  sessions: async () => (await import('./scripted.ts')).benchSessions(),
 }
 
 const asked = process.argv.slice(2)

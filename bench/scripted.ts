@@ -1,0 +1,57 @@
+/** Benches that run as scripts of their own and speak JSON, turned into the same Markdown. */
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { type Figure, table } from './measure.ts'
+
+interface Limits {
+  readonly table: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+interface Session {
+  readonly request: string
+  readonly concurrency: number
+  readonly store: string
+  readonly perSecond: number
+  readonly commands: number
+  readonly bytesIn: number
+}
+
+export async function benchLimits(): Promise<string> {
+  const { table: rates } = run('limits.bench.mjs') as Limits
+  const names = Object.keys(rates)
+  const peers = names.filter((name) => !name.startsWith('holdfast'))
+  return Object.keys(rates[names[0]!]!)
+    .map((concurrency) => {
+      const figures: Figure[] = names.map((name) => ({ name, rate: rates[name]![concurrency]! }))
+      const best = figures.filter(({ name }) => peers.includes(name)).sort((a, b) => b.rate - a.rate)[0]
+      return table(`Checks, concurrency ${concurrency} (ratio to the best peer)`, figures, best?.name)
+    })
+    .join('\n')
+}
+
+export async function benchSessions(): Promise<string> {
+  const { results } = run('sessions.bench.mjs') as { results: readonly Session[] }
+  const groups = new Map<string, Session[]>()
+  for (const row of results) {
+    const title = `Request through express-session, ${row.request}, concurrency ${row.concurrency}`
+    groups.set(title, [...(groups.get(title) ?? []), row])
+  }
+  return [...groups]
+    .map(([title, rows]) => {
+      const peer = rows.find(({ store }) => !store.startsWith('holdfast'))?.store
+      const figures = rows.map(({ store, perSecond }) => ({ name: store, rate: perSecond }))
+      const costs = rows.map((row) => `${row.store}: ${row.commands} commands, ${row.bytesIn} bytes in`)
+      return `${table(title, figures, peer)}\n${costs.join(' · ')}\n`
+    })
+    .join('\n')
+}
+
+function run(script: string): unknown {
+  const file = fileURLToPath(new URL(script, import.meta.url))
+  const out = execFileSync(process.execPath, ['--import', 'tsx', file, '--json'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 16 * 1024 * 1024,
+  })
+  return JSON.parse(out.slice(out.indexOf('{')))
+}
