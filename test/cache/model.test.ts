@@ -149,6 +149,12 @@ describe('the cache on Redis beside the cache in process memory', () => {
             expect(shown, label).toEqual(await run(within(model, space), expected))
             // A fill leaves behind the caller's back; what follows it on its connection has to wait for it.
             await port.nodes()[0]!.send(['PING'], { deadline: 10_000 })
+            const visible = [...(await within(model, space).getMany(KEYS))]
+            for (const process of live) {
+              expect([...(await within(process.cache, space).getMany(KEYS))], `${label}, seen after`).toEqual(
+                visible,
+              )
+            }
           }
         },
       )
