@@ -48,7 +48,7 @@ export interface CacheStats {
   readonly invalidations: number
   /** Values that could not be stored: store down, memory full, or larger than `maxValueBytes`. */
   readonly bypassed: number
-  /** Entries that could not be read; each counted as one miss. */
+  /** Entries whose body could not be read; each counted as one miss. See `store.corrupt` for headers. */
   readonly corrupt: number
   /** Stale values handed out, for whatever reason. */
   readonly staleServed: number

@@ -166,6 +166,7 @@ export interface StoreCounters {
   readonly l1Entries: number
   readonly l1Bytes: number
   readonly l1Evictions: number
+  /** Entries whose header could not be read; `CacheStats.corrupt` counts bodies. Each is one miss. */
   readonly corrupt: number
   readonly bypassedFills: number
   readonly refusedFills: number
