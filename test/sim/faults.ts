@@ -94,9 +94,10 @@ export class Faults {
       case 'cutUnnoticed':
         return this.#onLink((link) => link.cut(prng, prng.between(50, 3_000)))
       case 'stall':
-        return this.#onLink((link) =>
-          link.stall(prng.chance(0.7) ? prng.between(5, 150) : prng.between(150, 2_000)),
-        )
+        return this.#onLink((link) => {
+          const ms = prng.chance(0.7) ? prng.between(5, 150) : prng.between(150, 2_000)
+          link.stall(ms, prng.pick(['both', 'both', 'in', 'out']))
+        })
       case 'swallow':
         return this.#onLink((link) => link.swallow(prng.pick(['out', 'in', 'both'])))
       case 'freezeProcess': {

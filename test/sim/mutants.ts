@@ -173,13 +173,24 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'of two sequences of a name the larger is kept',
-    'tail/quick',
+    'stall/quick',
     0,
     100,
     patch(
       BUCKET,
       'if (seq > (this.#recent.get(name) ?? 0)) this.#recent.set(name, seq)',
       'this.#recent.set(name, seq)',
+    ),
+  ),
+  mutant(
+    'a late reply about a pattern does not make newer names forgotten',
+    'tail/rich',
+    0,
+    60,
+    patch(
+      BUCKET,
+      'for (const [name, noted] of this.#recent) if (noted <= this.#floor) this.#recent.delete(name)',
+      'this.#recent.clear()',
     ),
   ),
   mutant(
@@ -225,9 +236,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'trust heeds the wall clock, for suspended processes',
-    'clock/static',
-    0,
-    40,
+    'clock/static', 18, 60,
     patch(
       BUCKET,
       'return mono < this.#trustMono && this.#clock.wall() < this.#trustWall',
@@ -236,9 +245,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'trust heeds the monotonic clock, for stepped wall clocks',
-    'clock/static',
-    0,
-    60,
+    'clock/static', 18, 60,
     patch(
       BUCKET,
       'return mono < this.#trustMono && this.#clock.wall() < this.#trustWall',
@@ -247,9 +254,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'a heartbeat proves the stream',
-    'network/static',
-    0,
-    40,
+    'stall/static', 0, 60,
     patch(COHERENCE, 'await node.bus.ping(DEADLINES.write)', ''),
   ),
   mutant(
@@ -270,18 +275,6 @@ export const MUTANTS: readonly Mutant[] = [
       '      throw error\n    }',
     ),
   ),
-  mutant(
-    'subscriptions are counted per link',
-    'far/static',
-    0,
-    60,
-    patch('redis/bus.ts', 'const subscribed = new Set<string>()', 'const subscribed = this.#subscribed'),
-    patch(
-      'redis/bus.ts',
-      'for (const channel of missing) subscribed.add(channel)',
-      'for (const channel of missing) subscribed.add(channel) && this.#subscribed.add(channel)',
-    ),
-  ),
 
   // One load for many callers
   mutant(
@@ -293,9 +286,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'nobody joins once the fill is sent',
-    'tail/static',
-    0,
-    60,
+    'tail/static', 40, 60,
     patch(
       RUNNING,
       '    leaveMap(this.#core, this.#flight)\n    this.#flight.land(this.#holder',

@@ -82,7 +82,8 @@ export class SimLink implements Link, Peer {
   #severed = false
   #lostOut = false
   #lostIn = false
-  #stalledUntil = 0
+  #stalledOut = 0
+  #stalledIn = 0
   #lastOut = 0
   #lastIn = 0
 
@@ -165,8 +166,10 @@ export class SimLink implements Link, Peer {
   }
 
   /** Nothing moves until then; afterwards all of it arrives in order. */
-  stall(ms: number): void {
-    this.#stalledUntil = Math.max(this.#stalledUntil, this.host.world.now + ms)
+  stall(ms: number, direction: 'out' | 'in' | 'both'): void {
+    const until = this.host.world.now + ms
+    if (direction !== 'in') this.#stalledOut = Math.max(this.#stalledOut, until)
+    if (direction !== 'out') this.#stalledIn = Math.max(this.#stalledIn, until)
   }
 
   push(channel: string, message: string): void {
@@ -192,7 +195,8 @@ export class SimLink implements Link, Peer {
   /** When a message sent now gets there: never before one sent earlier. */
   #arrival(direction: 'out' | 'in'): number {
     const last = direction === 'out' ? this.#lastOut : this.#lastIn
-    const arrives = Math.max(last, this.#stalledUntil, this.host.world.now + this.#network.delay())
+    const stalled = direction === 'out' ? this.#stalledOut : this.#stalledIn
+    const arrives = Math.max(last, stalled, this.host.world.now + this.#network.delay())
     if (direction === 'out') this.#lastOut = arrives
     else this.#lastIn = arrives
     return arrives
@@ -207,7 +211,7 @@ export class SimLink implements Link, Peer {
     const { host } = this
     const { now } = host.world
     if (!host.up) return
-    const until = Math.max(host.frozenUntil, this.#stalledUntil)
+    const until = Math.max(host.frozenUntil, this.#stalledOut)
     if (until > now) {
       this.#wakeServer(until)
       return
@@ -247,8 +251,8 @@ export class SimLink implements Link, Peer {
 
   #receive(): void {
     const { now } = this.host.world
-    if (this.#stalledUntil > now && !this.#closed) {
-      this.#wakeClient(this.#stalledUntil)
+    if (this.#stalledIn > now && !this.#closed) {
+      this.#wakeClient(this.#stalledIn)
       return
     }
     while (!this.#closed && this.#toClient[0] && this.#toClient[0].arrives <= now) {
