@@ -111,7 +111,7 @@ describe('the fake server', () => {
 
   const stateOf = (chunk: number) => (chunk % 8 === 5 ? 'full' : chunk % 8 === 7 ? 'replica' : 'usual')
 
-  it(`answers ${COMMANDS} random commands as redis-server does, at maxmemory and as a replica too [C7]`, async () => {
+  it(`answers ${COMMANDS} random commands as redis-server does, at maxmemory and as a replica too`, async () => {
     const prng = await fresh(1)
     for (let done = 0; done < COMMANDS; done += CHUNK) {
       await enter(stateOf(done / CHUNK))
@@ -121,7 +121,7 @@ describe('the fake server', () => {
     }
   }, 120_000)
 
-  it(`runs ${SCRIPTS} random calls of the shipped scripts as redis-server does [C7]`, async () => {
+  it(`runs ${SCRIPTS} random calls of the shipped scripts as redis-server does`, async () => {
     const prng = await fresh(2)
     expect(scripts.length).toBeGreaterThan(10)
     for (let done = 0; done < SCRIPTS; done += CHUNK) {

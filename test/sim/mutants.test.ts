@@ -6,7 +6,7 @@ const TIMEOUT_MS = 60_000
 
 describe('the mutation gate', () => {
   it(
-    'finds what is wrong with delete-on-write at once [C7]',
+    'finds what is wrong with delete-on-write at once',
     async () => {
       const args = ['--subject', 'naive', '--mix', 'calm', '--mode', 'static', '--seeds', '3']
       const figures = await runBundle(await bundle(), args, TIMEOUT_MS)
@@ -16,7 +16,7 @@ describe('the mutation gate', () => {
   )
 
   it.each(MUTANTS)(
-    'notices when this rule is off: $rule [C7]',
+    'notices when this rule is off: $rule',
     async ({ patches, where, from, seeds }) => {
       const [mix, mode] = where.split('/') as [string, string]
       const file = await bundle(patches)

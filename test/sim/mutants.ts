@@ -172,19 +172,8 @@ export const MUTANTS: readonly Mutant[] = [
     patch(COPIES, 'if (!bucket.isCurrent(names, seen.seq)) return', ''),
   ),
   mutant(
-    'of two sequences of a name the larger is kept',
-    'stall/quick',
-    0,
-    100,
-    patch(
-      BUCKET,
-      'if (seq > (this.#recent.get(name) ?? 0)) this.#recent.set(name, seq)',
-      'this.#recent.set(name, seq)',
-    ),
-  ),
-  mutant(
     'a late reply about a pattern does not make newer names forgotten',
-    'tail/rich',
+    'pingpong/stale',
     0,
     60,
     patch(
@@ -236,7 +225,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'trust heeds the wall clock, for suspended processes',
-    'clock/static', 18, 60,
+    'clock/static',
+    18,
+    60,
     patch(
       BUCKET,
       'return mono < this.#trustMono && this.#clock.wall() < this.#trustWall',
@@ -245,7 +236,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'trust heeds the monotonic clock, for stepped wall clocks',
-    'clock/static', 18, 60,
+    'clock/static',
+    18,
+    60,
     patch(
       BUCKET,
       'return mono < this.#trustMono && this.#clock.wall() < this.#trustWall',
@@ -254,7 +247,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'a heartbeat proves the stream',
-    'stall/static', 0, 60,
+    'stall/static',
+    0,
+    60,
     patch(COHERENCE, 'await node.bus.ping(DEADLINES.write)', ''),
   ),
   mutant(
@@ -286,7 +281,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'nobody joins once the fill is sent',
-    'tail/static', 40, 60,
+    'tail/static',
+    40,
+    60,
     patch(
       RUNNING,
       '    leaveMap(this.#core, this.#flight)\n    this.#flight.land(this.#holder',

@@ -19,7 +19,7 @@ describe('the shipped cache on a virtual network', () => {
   })
 
   it(
-    `gives no value older than what was acknowledged, whatever breaks: up to ${ROUNDS * PAIRS} runs [C7] [S0-16]`,
+    `gives no value older than what was acknowledged, whatever breaks: up to ${ROUNDS * PAIRS} runs [P3] [P15] [P20]`,
     async () => {
       const figures = await runBundle(
         file,

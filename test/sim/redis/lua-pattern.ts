@@ -18,7 +18,6 @@ const CLASSES: Record<string, RegExp> = {
   u: /[A-Z]/,
   w: /[A-Za-z0-9]/,
   x: /[A-Fa-f0-9]/,
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: this class is the zero byte
   z: /\0/,
 }
 
