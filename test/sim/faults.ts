@@ -7,8 +7,12 @@ export interface FaultRates {
   readonly cut?: number
   readonly cutUnnoticed?: number
   readonly stall?: number
+  /** Replies and messages of one link come late, what it sends does not. */
+  readonly stallReplies?: number
   readonly swallow?: number
   readonly freezeProcess?: number
+  /** Its monotonic clock stops too, as when a virtual machine sleeps. */
+  readonly suspendProcess?: number
   readonly killProcess?: number
   readonly wallStep?: number
   readonly freezeServer?: number
@@ -98,14 +102,18 @@ export class Faults {
           const ms = prng.chance(0.7) ? prng.between(5, 150) : prng.between(150, 2_000)
           link.stall(ms, prng.pick(['both', 'both', 'in', 'out']))
         })
+      case 'stallReplies':
+        return this.#onLink((link) => link.stall(prng.between(5, 120), 'in'))
       case 'swallow':
         return this.#onLink((link) => link.swallow(prng.pick(['out', 'in', 'both'])))
-      case 'freezeProcess': {
+      case 'freezeProcess':
+      case 'suspendProcess': {
         const process = prng.pick(this.#targets.processes())
         const ms = prng.chance(0.6) ? prng.between(20, 900) : prng.between(900, 3_000)
         // A sleep that stops the monotonic clock and a wall clock set back to hide it are not
         // survivable together: nothing in the process can tell that time has passed.
-        const suspend = prng.chance(0.4) && this.#world.now - process.steppedAt > 1_500
+        const suspend = kind === 'suspendProcess'
+        if (suspend && this.#world.now - process.steppedAt < 1_500) return undefined
         process.freeze(ms, suspend)
         return `${process.name} for ${ms.toFixed(0)} ms${suspend ? ', clock too' : ''}`
       }
@@ -116,7 +124,7 @@ export class Faults {
       }
       case 'wallStep': {
         const process = prng.pick(this.#targets.processes())
-        if (process.frozen) return undefined
+        if (process.asleep) return undefined
         const ms = prng.between(-5_000, 5_000)
         process.stepWallClock(ms)
         return `${process.name} by ${ms.toFixed(0)} ms`

@@ -20,11 +20,14 @@ export const MIXES: Record<string, Mix> = {
   network: { faults: NETWORK, latency: TAILED },
   freeze: { faults: { freezeProcess: 250, freezeServer: 1_500 }, latency: QUICK },
   kill: { faults: { killProcess: 700, cut: 1_500 }, latency: TAILED },
-  clock: { faults: { wallStep: 200, freezeProcess: 500 }, latency: QUICK },
+  asleep: { faults: { suspendProcess: 500, wallStep: 5_000 }, latency: QUICK },
+  stepped: { faults: { wallStep: 80, freezeProcess: 600 }, latency: QUICK },
   evict: { faults: { evict: 4, flushAll: 1_000 }, latency: QUICK },
   memory: { faults: { outOfMemory: 400, misconf: 1_500, evict: 50 }, latency: QUICK },
   /** Single links stand still for a while: what is unordered gets out of order. */
   stall: { faults: { stall: 25 }, latency: QUICK },
+  /** Answers of one link arrive long after those of another. */
+  replies: { faults: { stallReplies: 40 }, latency: QUICK },
   /** Links break all the time, also while others are being opened. */
   cuts: { faults: { cut: 60, cutUnnoticed: 2_000 }, latency: TAILED },
   /** A server far away: whatever is on its way is so for long. */
@@ -36,7 +39,8 @@ export const MIXES: Record<string, Mix> = {
     faults: {
       ...NETWORK,
       ...DATA,
-      freezeProcess: 900,
+      freezeProcess: 1_300,
+      suspendProcess: 2_500,
       killProcess: 2_500,
       wallStep: 2_000,
       freezeServer: 2_000,
@@ -98,6 +102,8 @@ export const MODES: Record<string, Mode> = {
   solo: { l1: true, processes: 1, shape: { ...PLAIN, writes: 0.15, think: 4 } },
   /** Loads so short that values come and go within one round trip. */
   quick: { l1: true, shape: { ...PLAIN, loadMs: 3, writes: 0.2, think: 6 } },
+  /** Many writes of every kind. */
+  busy: { l1: true, shape: { ...PLAIN, extras: true, writes: 0.25 } },
   /** Long loads beside quick ones, on few keys. */
   slow: { l1: true, shape: { ...PLAIN, loadMs: 250, writes: 0.12 } },
 }

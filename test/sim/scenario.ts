@@ -1,5 +1,6 @@
 import { createPort } from '../../src/redis/create-port.ts'
 import type { RedisPort } from '../../src/redis/port.ts'
+import { TIMER } from './event-queue.ts'
 import { type FaultKind, Faults } from './faults.ts'
 import type { Mix, Mode } from './mixes.ts'
 import { Network } from './network.ts'
@@ -60,12 +61,22 @@ export async function play(scenario: Scenario): Promise<Outcome> {
   const workload = new Workload(world, oracle, mode.shape)
   const processes: SimProcess[] = []
   let born = 0
+  const late = world.random('late starters')
 
   const start = (): SimProcess => {
     const process = new SimProcess(world, `p${born++}`)
     const { clock, random } = process
-    const subject = scenario.subject(createPort(network.dialer(process), { clock, random }), mode.l1)
-    for (let i = 0; i < LOOPS; i++) void workload.loop(process, subject)
+    const port = createPort(network.dialer(process), { clock, random })
+    const begin = (): void => {
+      const subject = scenario.subject(port, mode.l1)
+      for (let i = 0; i < LOOPS; i++) void workload.loop(process, subject)
+    }
+    if (born % 2 === 0) begin()
+    else {
+      // Somebody else uses the push connection before the cache does.
+      port.nodes()[0]!.bus.subscribe(['news'], { message() {}, gap() {}, open() {} })
+      world.at(world.now + late.between(0, 60), begin, TIMER, process)
+    }
     return process
   }
   const replace = (old: SimProcess): void => {

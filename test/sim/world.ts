@@ -117,6 +117,7 @@ export class SimProcess {
   #frozenUntil = 0
   #wallOffset: number
   #suspended = 0
+  #asleepUntil = 0
   #frozenTotal = 0
 
   constructor(world: World, name: string) {
@@ -145,8 +146,9 @@ export class SimProcess {
     return 1_000 + this.world.now - this.#suspended
   }
 
-  get frozen(): boolean {
-    return this.#frozenUntil > this.world.now
+  /** Frozen with its monotonic clock. */
+  get asleep(): boolean {
+    return this.#asleepUntil > this.world.now
   }
 
   /** Milliseconds in which it could run: what bounds are counted in. */
@@ -161,7 +163,10 @@ export class SimProcess {
   freeze(ms: number, suspend: boolean): void {
     const from = Math.max(this.#frozenUntil, this.world.now)
     const until = Math.max(this.#frozenUntil, this.world.now + ms)
-    if (suspend) this.#suspended += until - from
+    if (suspend) {
+      this.#suspended += until - from
+      this.#asleepUntil = until
+    }
     this.#frozenTotal += until - from
     this.#frozenUntil = until
   }
