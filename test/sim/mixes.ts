@@ -23,6 +23,8 @@ export const MIXES: Record<string, Mix> = {
   asleep: { faults: { suspendProcess: 500, wallStep: 5_000 }, latency: QUICK },
   stepped: { faults: { wallStep: 80, freezeProcess: 600 }, latency: QUICK },
   evict: { faults: { evict: 4, flushAll: 1_000 }, latency: QUICK },
+  /** The server answers reads and refuses writes, for longer than an invalidation waits. */
+  refusing: { faults: { misconf: 800 }, latency: QUICK },
   memory: { faults: { outOfMemory: 400, misconf: 1_500, evict: 50 }, latency: QUICK },
   /** Single links stand still for a while: what is unordered gets out of order. */
   stall: { faults: { stall: 25 }, latency: QUICK },

@@ -120,7 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'a fill needs the epoch of its lease',
-    'calm/rich',
+    'calm/busy',
     0,
     100,
     patch(SCRIPTS, 'local ok = held and le == E and', 'local ok = held and'),
@@ -141,7 +141,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'a fill heeds patterns invalidated meanwhile',
-    'calm/rich',
+    'calm/busy',
     0,
     100,
     patch(SCRIPTS, 'held and le == E and ls >= p and not fenced', 'held and le == E and not fenced'),
@@ -166,7 +166,7 @@ export const MUTANTS: readonly Mutant[] = [
   // Process memory
   mutant(
     'a copy enters only if nothing passed since it was read',
-    'calm/static',
+    'replies/static',
     0,
     100,
     patch(COPIES, 'if (!bucket.isCurrent(names, seen.seq)) return', ''),
@@ -235,13 +235,6 @@ export const MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
-    'a heartbeat proves the stream',
-    'stall/static',
-    0,
-    100,
-    patch(COHERENCE, 'await node.bus.ping(DEADLINES.write)', ''),
-  ),
-  mutant(
     'a broken stream ends all trust',
     'network/static',
     0,
@@ -288,7 +281,7 @@ export const MUTANTS: readonly Mutant[] = [
   // Outage
   mutant(
     'names in the journal are not read from the server',
-    'memory/static',
+    'refusing/static',
     0,
     100,
     patch(
@@ -317,7 +310,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'a marked set needs untouched tags',
-    'calm/rich',
+    'calm/busy',
     0,
     100,
     patch(
