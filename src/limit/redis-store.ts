@@ -5,8 +5,8 @@ import { CHECK } from './check-script.ts'
 import type { LimitReading, LimitStore, Operation, Outcome, Verb } from './store.ts'
 
 const VERBS: Record<Verb, number> = { consume: 1, peek: 2, refund: 3, penalty: 4, block: 5, reset: 6 }
-/** Small enough that the server decides one batch while the client reads the answers to another. */
-const MAX_BATCH = 64
+/** One call of the script must stay short: about 2 ms on the server. */
+const MAX_BATCH = 256
 /** An abandoned check that the server still reads within this time counts; later ones are refused. */
 const LATE_MS = 250
 
