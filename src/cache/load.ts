@@ -7,7 +7,7 @@ import type { Loader } from './options.ts'
 import { launch } from './run.ts'
 import type { Settings } from './settings.ts'
 import type { Outcome } from './stats.ts'
-import type { Entry } from './store.ts'
+import type { Entry, ReadReply } from './store.ts'
 
 /** One call's question, passed down whole. */
 export interface Ask {
@@ -40,11 +40,13 @@ const JOIN: Sight = {}
 /**
  * The whole of `getOrSet` behind the hot path: look, else load once for everybody.
  * @param done told the outcome of the look-up, exactly once, before the promise resolves
+ * @param first what the store answered to this call already, in place of the first look
  */
 export async function getOrLoad(
   ask: Ask,
   done: (outcome: Outcome) => void,
   head?: HeadStart,
+  first?: ReadReply,
 ): Promise<unknown> {
   const { scope, name, settings: s } = ask
   const { core, counters } = scope
@@ -56,7 +58,8 @@ export async function getOrLoad(
   for (;;) {
     if (core.closed) throw new Closed()
     s.signal?.throwIfAborted()
-    const sight = own ? JOIN : await look(ask)
+    const sight = own ? JOIN : first ? judge(ask, first) : await look(ask)
+    first = undefined
     if (sight.down) asked = 'error'
     let stale = own && head?.stale
     if (sight.entry !== undefined && !force) {
@@ -154,7 +157,14 @@ async function look({ scope, name, settings: s }: Ask): Promise<Sight> {
   }
   const running = core.flights.get(name)
   if (running !== undefined && !running.hasStale && !running.aborted) return JOIN
-  const reply = await core.store.read(name, s.tags)
+  return judge({ scope, name, settings: s }, await core.store.read(name, s.tags))
+}
+
+function judge(
+  { scope, name, settings: s }: Pick<Ask, 'scope' | 'name' | 'settings'>,
+  reply: ReadReply,
+): Sight {
+  const { core } = scope
   if (reply.state === 'found') return { entry: reply.entry, tier: core.store.shared ? 'l2' : 'l1' }
   // A load of this process may have landed while the answer was on its way: that spares another.
   const landed = s.l1 ? core.store.peek(name) : undefined

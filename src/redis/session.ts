@@ -42,6 +42,8 @@ export class Session {
   /** When the oldest send since the last reply was made; undefined while nothing is awaited. */
   #waitingSince: number | undefined
   #lastHeard: number
+  /** When the watchdog's timer should have fired. */
+  #due = 0
   #watch: Timer | undefined
   #scripts = new Set<string>()
 
@@ -183,6 +185,7 @@ export class Session {
 
   #armWatchdog(): void {
     const { clock, pingEveryMs } = this.#settings
+    this.#due = clock.mono() + pingEveryMs
     this.#watch = clock.after(pingEveryMs, () => clock.afterInput(() => this.#look()))
   }
 
@@ -190,6 +193,10 @@ export class Session {
     if (this.#lost) return
     const { clock, pingEveryMs, deadAfterMs } = this.#settings
     const now = clock.mono()
+    // Time in which our own event loop stood still says nothing about the server: in it, nothing
+    // left and nothing was read.
+    const stoodStill = Math.max(0, now - this.#due)
+    if (this.#waitingSince !== undefined) this.#waitingSince = Math.min(now, this.#waitingSince + stoodStill)
     if (this.#waitingSince !== undefined && now - this.#waitingSince >= deadAfterMs) {
       const silent = Math.round(now - this.#waitingSince)
       this.fail(new RedisUnavailable(`${this.link.address} has been silent for ${silent} ms`))

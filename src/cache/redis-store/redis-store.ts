@@ -51,6 +51,12 @@ export interface RedisStoreOptions {
 const L1_ENTRIES = 10_000
 const L1_BYTES = 64 * 1024 * 1024
 
+/**
+ * The first calls of a process wait this long for the first connection. Without it a fleet that
+ * starts would load every key once per process, just when all its caches are cold.
+ */
+const START_PATIENCE_MS = 600
+
 /** The cache's entries in Redis, with provably fresh copies in process memory. */
 export function createRedisStore(options: RedisStoreOptions): CacheStore {
   return new RedisStore(options)
@@ -75,6 +81,8 @@ class RedisStore implements CacheStore {
   readonly #homes = new Map<Bucket, RedisNode>()
   readonly #attached = new Map<RedisNode, () => void>()
   readonly #offTopology: () => void
+  /** Until the first connection stands, failed, or took too long. */
+  #starting: Promise<void> | undefined
 
   constructor(options: RedisStoreOptions) {
     const { port, namespace, l1 } = options
@@ -96,6 +104,12 @@ class RedisStore implements CacheStore {
     this.#buckets = Array.from({ length: count }, (_, b) => new Bucket(port, createLayout(namespace, b)))
     this.#offTopology = port.onTopology(() => this.#settleIn())
     this.#settleIn()
+    this.#starting = port
+      .ready(START_PATIENCE_MS)
+      .catch(() => undefined)
+      .then(() => {
+        this.#starting = undefined
+      })
   }
 
   /** Follows each bucket on the node that owns it now; puts the journal before any other traffic. */
@@ -138,6 +152,7 @@ class RedisStore implements CacheStore {
   }
 
   read(key: string, tags: readonly string[]): Promise<ReadReply> {
+    if (this.#starting) return this.#starting.then(() => this.read(key, tags))
     const bucket = this.#bucket(key)
     return Promise.resolve(this.#barred(bucket, key, tags) ?? this.#reader.read(bucket, key, tags))
   }
@@ -147,6 +162,7 @@ class RedisStore implements CacheStore {
   }
 
   lease(key: string, tags: readonly string[], options?: { force?: boolean }): Promise<LeaseReply> {
+    if (this.#starting) return this.#starting.then(() => this.lease(key, tags, options))
     const bucket = this.#bucket(key)
     const barred = this.#barred(bucket, key, tags)
     return Promise.resolve(barred ?? this.#writer.lease(bucket, key, tags, options?.force ?? false))
