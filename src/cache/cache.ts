@@ -19,15 +19,14 @@ import {
   type MethodWrapper,
 } from './decorators.ts'
 import { type Defined, type Definition, define } from './define.ts'
-import { BAD, open } from './entry.ts'
 import { Memo } from './holder.ts'
 import { type Inspection, inspectKey } from './inspect.ts'
-import { type Ask, getOrLoad } from './load.ts'
 import { type Found, lookUp } from './look.ts'
 import { getOrSetMany, type LoadMissing, readMany } from './many.ts'
 import { type MutateOptions, mutate } from './mutate.ts'
 import type { CacheOptions, InvalidateOptions, LoadContext, Loader, WriteOptions } from './options.ts'
 import { draftAll, putAll } from './put.ts'
+import { getQuickly } from './quick-hit.ts'
 import { Reporter } from './reporter.ts'
 import { fullTag, mergeOptions, resolveSettings, type Settings } from './settings.ts'
 import { type CacheStats, Counters, type Outcome, snapshot, type WriteEvent } from './stats.ts'
@@ -116,51 +115,16 @@ export class Cache implements Scope {
     return this.#getOrSet(key, loader, options)
   }
 
-  /** One read, and for a plain fresh value nothing more: an L2 hit costs two promises. */
-  #getOrSet<T>(key: string, loader: Loader<T>, options: CacheOptions | undefined): Promise<T> {
-    let ask: Ask
-    try {
-      ask = this.#ask(key, loader as Loader<unknown>, options)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    const { core } = this
-    const { settings, name } = ask
-    const began = core.clock.mono()
-    const done = (outcome: Outcome): void => this.#reporter.count('getOrSet', key, outcome, began)
-    const isPlain =
-      core.store.shared && !settings.signal && settings.refreshAhead === 0 && settings.xfetch === 0
-    if (!isPlain || core.closed || core.flights.has(name)) return getOrLoad(ask, done) as Promise<T>
-    return core.store.read(name, settings.tags).then((reply) => {
-      if (
-        reply.state !== 'found' ||
-        reply.entry.flags !== '' ||
-        settings.schema !== undefined ||
-        core.closed
-      ) {
-        return getOrLoad(ask, done, undefined, reply) as Promise<T>
-      }
-      if (reply.entry.freshUntil <= core.store.serverNow()) {
-        return getOrLoad(ask, done, undefined, reply) as Promise<T>
-      }
-      const value = open(this, reply.entry, settings)
-      if (value === BAD) {
-        const head = { flight: undefined, stale: undefined, force: true, down: false }
-        return getOrLoad(ask, done, head, reply) as Promise<T>
-      }
-      if (reply.entry.memo instanceof Memo) reply.entry.memo.tags = settings.rawTags
-      done('l2')
-      return value as T
-    })
-  }
-
-  #ask(key: string, loader: Loader<unknown>, options: CacheOptions | undefined): Ask {
+  async #getOrSet<T>(key: string, loader: Loader<T>, options: CacheOptions | undefined): Promise<T> {
     const name = this.nameOf(key)
     const settings = this.settings(options)
     if (typeof loader !== 'function') {
       throw new InvalidOption('the loader is not a function', 'write getOrSet(key, () => …)')
     }
-    return { scope: this, key, name, loader, settings }
+    const began = this.core.clock.mono()
+    const ask = { scope: this, key, name, loader: loader as Loader<unknown>, settings }
+    const done = (outcome: Outcome): void => this.#reporter.count('getOrSet', key, outcome, began)
+    return getQuickly(ask, done) as Promise<T>
   }
 
   /** The fresh value, or undefined. */

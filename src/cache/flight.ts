@@ -10,8 +10,8 @@ export type Landing =
   | { readonly kind: 'error'; readonly error: unknown }
   | { readonly kind: 'idle' }
 
-/** What became of the value. `outage`: nothing could be stored because the store is down. */
-export type Verdict = 'stored' | 'refused' | 'bypassed' | 'unstored' | 'outage'
+/** What became of the value. */
+export type Verdict = 'stored' | 'refused' | 'bypassed' | 'unstored'
 
 /**
  * One running load of one key. Sharing it is a hidden cache, so who may use its value is decided

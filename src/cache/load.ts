@@ -135,8 +135,9 @@ export async function getOrLoad(
         s.signal,
       )
       if (verdict === 'timeout') return fallBack(ask, stale ?? sight.leftover, timeout(s), asked, done)
-      if (verdict === 'outage') counters.outageJoins++
-      else if (verdict !== 'stored') continue
+      // Not stored, for whatever reason, an outage included: nothing proves that the value is not
+      // older than this call. The next load is shared by all who waited here.
+      if (verdict !== 'stored') continue
     }
     const value = landing.kind === 'raw' ? ownCopy(landing.value) : await open(scope, landing.holder, s)
     if (value === BAD) {

@@ -95,7 +95,7 @@ export class RunningLoad {
     if (this.#grant.by === 'lease' && draft !== undefined) return { lease: this.#grant.lease, draft }
     if (this.#grant.by === 'lease') void this.#core.store.release(this.#grant.lease)
     if (this.#grant.by === 'outage') this.#job.scope.counters.bypassed++
-    this.#decide(this.#grant.by === 'outage' ? 'outage' : 'unstored')
+    this.#decide(this.#grant.by === 'outage' ? 'bypassed' : 'unstored')
     return undefined
   }
 
@@ -171,10 +171,10 @@ export class RunningLoad {
 
   #decide(verdict: Verdict): void {
     this.#flight.decide(verdict)
-    this.#announce(undefined, verdict === 'outage' ? 'bypassed' : verdict)
+    this.#announce(undefined, verdict)
   }
 
-  #announce(error: unknown, fill: Exclude<Verdict, 'outage'> | 'failed'): void {
+  #announce(error: unknown, fill: Verdict | 'failed'): void {
     if (!loads.active) return
     const { scope, key } = this.#job
     const ms = this.#core.clock.mono() - this.#began

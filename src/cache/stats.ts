@@ -18,7 +18,6 @@ export class Counters {
   staleServed = 0
   refreshes = 0
   refreshesSkipped = 0
-  outageJoins = 0
 
   add(other: Counters): void {
     for (const name of Object.keys(this) as (keyof Counters)[]) {
@@ -55,8 +54,6 @@ export interface CacheStats {
   readonly refreshes: number
   /** Background refreshes not started, because too many ran. */
   readonly refreshesSkipped: number
-  /** Callers that, while the store was down, shared a load begun before they came. */
-  readonly outageJoins: number
 }
 
 export function snapshot(c: Counters): CacheStats {
@@ -78,7 +75,6 @@ export function snapshot(c: Counters): CacheStats {
     staleServed: c.staleServed,
     refreshes: c.refreshes,
     refreshesSkipped: c.refreshesSkipped,
-    outageJoins: c.outageJoins,
   }
 }
 

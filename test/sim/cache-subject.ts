@@ -45,7 +45,6 @@ export function cacheSubject(port: RedisPort, l1: boolean): Subject {
       await cache.clear()
     },
     mutate: (what, change) => cache.mutate(what, change, { for: '3s' }),
-    outageJoins: () => cache.counters.outageJoins,
     close: () => cache.close(),
   }
 }

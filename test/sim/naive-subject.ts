@@ -49,7 +49,6 @@ export function naiveSubject(port: RedisPort): Subject {
       await change()
       await subject.invalidate({ ...what, soft: false })
     },
-    outageJoins: () => 0,
     close: () => port.close(),
   }
   return subject

@@ -22,7 +22,6 @@ export interface Figures {
   faults: Record<string, number>
   errors: Record<string, number>
   /** Old values under exception E3, see oracle. */
-  excepted: number
   slowest: number
   /** One per run: two runs of a seed are the same event by event. */
   digests: number[]
@@ -38,7 +37,6 @@ const emptyFigures = (): Figures => ({
   events: 0,
   faults: {},
   errors: {},
-  excepted: 0,
   slowest: 0,
   digests: [],
   violations: [],
@@ -52,7 +50,6 @@ function add(figures: Figures, outcome: Outcome): void {
   figures.acknowledged += outcome.acknowledged
   figures.loads += outcome.counts.loads
   figures.events += outcome.events
-  figures.excepted += outcome.counts.excepted
   figures.slowest = Math.max(figures.slowest, outcome.counts.slowest)
   for (const [kind, n] of outcome.faults) figures.faults[kind] = (figures.faults[kind] ?? 0) + n
   for (const [code, n] of outcome.counts.errors) figures.errors[code] = (figures.errors[code] ?? 0) + n
@@ -72,10 +69,10 @@ const names = (given: string | undefined, all: Record<string, unknown>): string[
   given === undefined || given === 'all' ? Object.keys(all) : given.split(',')
 
 function summary(figures: Figures): string {
-  const { runs, operations, reads, acknowledged, events, violations, excepted } = figures
+  const { runs, operations, reads, acknowledged, events, violations } = figures
   const faults = Object.values(figures.faults).reduce((sum, n) => sum + n, 0)
   const bound = violations.length === 0 ? `, rate < ${(3 / Math.max(1, reads)).toExponential(1)} at 95 %` : ''
-  return `${runs} runs, ${operations} operations, ${reads} reads judged, ${acknowledged} invalidations, ${faults} faults, ${events} events: ${violations.length} violations${bound}${excepted ? `, ${excepted} under exception E3` : ''}`
+  return `${runs} runs, ${operations} operations, ${reads} reads judged, ${acknowledged} invalidations, ${faults} faults, ${events} events: ${violations.length} violations${bound}`
 }
 
 async function main(): Promise<void> {

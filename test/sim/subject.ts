@@ -20,7 +20,6 @@ export interface Subject {
     change: () => Promise<void>,
   ): Promise<void>
   /** How often a caller shared a load begun before it came because the store was down: exception E3. */
-  outageJoins(): number
   close(): Promise<void>
 }
 

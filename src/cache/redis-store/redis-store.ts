@@ -31,7 +31,7 @@ import { MemoryGuard } from './memory-guard.ts'
 import { Reader } from './reader.ts'
 import { scanKeys } from './scan.ts'
 import { MARK } from './scripts.ts'
-import { CLUSTER_BUCKETS, DEADLINES, type StoreDeadlines } from './settings.ts'
+import { CLUSTER_BUCKETS, DEADLINES, START_PATIENCE_MS, type StoreDeadlines } from './settings.ts'
 import { StoreTime } from './store-time.ts'
 import { Tally } from './tally.ts'
 import { Writer } from './writer.ts'
@@ -50,12 +50,6 @@ export interface RedisStoreOptions {
 
 const L1_ENTRIES = 10_000
 const L1_BYTES = 64 * 1024 * 1024
-
-/**
- * The first calls of a process wait this long for the first connection. Without it a fleet that
- * starts would load every key once per process, just when all its caches are cold.
- */
-const START_PATIENCE_MS = 600
 
 /** The cache's entries in Redis, with provably fresh copies in process memory. */
 export function createRedisStore(options: RedisStoreOptions): CacheStore {

@@ -22,3 +22,9 @@ export interface StoreDeadlines {
 }
 
 export const DEADLINES: StoreDeadlines = { read: 100, write: 500, invalidate: 1_000 }
+
+/**
+ * The first calls of a process wait this long for the first connection. Without it a fleet that
+ * starts would load every key once per process, just when all its caches are cold.
+ */
+export const START_PATIENCE_MS = 600
