@@ -11,6 +11,8 @@ import { holdfast } from '../src/index.ts'
 
 export interface Peer {
   readonly name: string
+  /** Resolves when it is connected: the start is not what is measured. */
+  ready?(): Promise<unknown>
   getOrSet(key: string, load: () => Promise<unknown>): Promise<unknown>
   /** `getOrSet` under a tag, and the tag's invalidation; undefined where it has no tags. */
   readonly tagged?: {
@@ -28,6 +30,7 @@ export function holdfastPeer(url: string | undefined, l1: boolean, namespace = '
   const options = { ttl: TTL }
   return {
     name: `holdfast${url ? '' : ' (embedded)'}`,
+    ready: () => hf.ready('10s'),
     getOrSet: (key, load) => hf.cache.getOrSet(key, load, options),
     tagged: {
       set: (key, value, tag) => hf.cache.getOrSet(key, () => value, { ttl: TTL, tags: [tag] }),

@@ -9,6 +9,7 @@ const make: Record<string, () => Peer> = {
 }
 const peer = make[name]!()
 // Connected and compiled before the signal: the stampede is measured, not the start.
+await peer.ready?.()
 await peer.getOrSet(`warm-up:${process.pid}`, async () => 1)
 
 process.once('message', async () => {

@@ -22,8 +22,10 @@ import {
   rolesOf,
   storeDeadlines,
 } from './options.ts'
+import type { Reply } from './redis/link.ts'
 import { RedisPools } from './redis/pools.ts'
 import type { NodeHealth, RedisHealth, RedisPort } from './redis/port.ts'
+import { rawCommand } from './redis/raw.ts'
 import type { SessionOptions } from './session/options.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
 import type { TokenOptions } from './token/options.ts'
@@ -48,6 +50,17 @@ export interface RoleHealth {
   readonly nodes: readonly NodeHealth[]
 }
 
+export interface HoldfastRedis {
+  /** What is known of the connections. Never asks the server. */
+  health(): Readonly<Partial<Record<keyof RedisRoles, RedisHealth>>>
+  /**
+   * One command on a key of your own, on the role that must not evict: `command('ZADD',
+   * 'leaderboard', '10', 'ada')`. The key is prefixed, the call supervised.
+   * @throws InvalidKey, RedisUnavailable, RedisTimeout, RedisReplyError
+   */
+  command(name: string, key: string, ...args: (string | Buffer)[]): Promise<Reply>
+}
+
 /** One instance per process, made at start and closed at the end. */
 export interface Holdfast {
   readonly cache: Cache
@@ -69,8 +82,8 @@ export interface Holdfast {
   sessions<T extends object = Record<string, unknown>>(name: string, options?: SessionOptions): Sessions<T>
   /** Tokens of one OAuth client: `hf.tokens({ tokenUrl, clientId, clientSecret })`. */
   tokens(options: TokenOptions): Tokens
-  /** What is known of the connections; undefined in process memory. Never asks the server. */
-  readonly redis: { health(): Readonly<Partial<Record<keyof RedisRoles, RedisHealth>>> } | undefined
+  /** The connections; undefined in process memory. */
+  readonly redis: HoldfastRedis | undefined
   /**
    * Resolves when every role in use is connected and proven; at once in process memory. For a
    * start that should wait: nothing else needs it.
@@ -126,7 +139,15 @@ class Instance implements Holdfast {
       random,
       ...(connect === undefined ? {} : { handshakeMs: toMs(connect, 'deadlines.connect') }),
     })
-    this.redis = this.#roles && { health: () => this.#mapRoles((port) => port.health()) }
+    const roles = this.#roles
+    this.redis = roles && {
+      health: () => this.#mapRoles((port) => port.health()),
+      command: async (name, key, ...args) => {
+        const port = this.#pools.port(roles.data)
+        await port.ready(RAW_PATIENCE_MS)
+        return rawCommand(port, namespace, name, key, args)
+      },
+    }
     this.#cacheEnabled = cache.enabled ?? true
     const deadlines = storeDeadlines(options.deadlines)
     try {
@@ -261,5 +282,8 @@ class Instance implements Holdfast {
     return found
   }
 }
+
+/** A first command waits this long for the first connection. */
+const RAW_PATIENCE_MS = 1_000
 
 const isReady = (node: NodeHealth): boolean => node.state === 'ready'
