@@ -17,6 +17,7 @@ import {
   type StoreCounters,
   type StoreInspection,
 } from './store.ts'
+import { storedEntry } from './stored-entry.ts'
 
 export interface MemoryStoreSetup {
   readonly clock: Clock
@@ -291,19 +292,7 @@ export class MemoryStore implements CacheStore {
   #store(key: string, draft: Draft, seq: number): Entry | undefined {
     const now = this.serverNow()
     const size = OVERHEAD_BYTES + 2 * key.length + bodyBytes(draft.body) + draft.tags.length * 16
-    const entry: Entry = {
-      key,
-      flags: draft.flags,
-      tags: draft.tags,
-      storedAt: now,
-      freshUntil: now + draft.ttlMs,
-      staleUntil: now + draft.ttlMs + draft.staleMs,
-      loadMs: draft.loadMs,
-      etag: draft.etag,
-      body: draft.body,
-      memo: undefined,
-      size,
-    }
+    const entry = storedEntry(key, draft, now, size)
     this.#slots.set(key, { entry, seq }, size)
     if (this.#slots.peek(key)?.entry === entry) return entry
     this.#bypassed++

@@ -1,10 +1,10 @@
 import type { Clock, Timer } from '../../base/clock.ts'
 import { sleep } from '../../base/clock.ts'
 import type { RedisPort } from '../../redis/port.ts'
+import { compileGlob } from '../glob.ts'
 import type { Invalidation, Stamp, Wait } from '../store.ts'
 import { AckDesk } from './ack-desk.ts'
 import { type Bucket, keyName, tagName } from './bucket.ts'
-import { globMatcher } from './glob.ts'
 import type { LocalCopies } from './local-copies.ts'
 import { encodeMessage, type InvalidationMessage, parseMessage } from './message.ts'
 import { HEARTBEAT } from './scripts.ts'
@@ -148,7 +148,7 @@ export class Coherence {
     }
     if (message.pattern !== undefined) {
       bucket.noteAny(stamp.seq)
-      this.#copies?.dropMatching(bucket, globMatcher(message.pattern))
+      this.#copies?.dropMatching(bucket, compileGlob(message.pattern))
     }
     bucket.note([...keys.map(keyName), ...tags.map(tagName)], stamp.seq)
     this.#copies?.invalidate(bucket, message, message.soft, stamp)

@@ -3,6 +3,7 @@ import type { Arg } from '../../redis/link.ts'
 import type { RedisNode } from '../../redis/port.ts'
 import type { Draft, Entry, FillReply, Lease, LeaseReply } from '../store.ts'
 import { LEASE_MS } from '../store.ts'
+import { storedEntry } from '../stored-entry.ts'
 import type { Bucket } from './bucket.ts'
 import { wireTag } from './layout.ts'
 import type { LocalCopies } from './local-copies.ts'
@@ -177,7 +178,8 @@ export class Writer {
       return requests.map(({ lease, draft }, i) => {
         const [kind, seq, now] = replies[i] as [string, string?, string?]
         if (kind === 'S') {
-          const entry = storedEntry(lease.key, draft, Number(now) + shift)
+          const size = lease.key.length + Buffer.byteLength(draft.body) + 64
+          const entry = storedEntry(lease.key, draft, Number(now) + shift, size)
           this.#copies?.offer(lease.key, entry, {
             bucket,
             flushes,
@@ -231,20 +233,4 @@ function entryOf(
   if (!raw) return undefined
   const header = parseHeader(raw)
   return header === undefined || isBinary(header.flags) ? undefined : toEntry(key, raw, header, shift, stale)
-}
-
-export function storedEntry(key: string, draft: Draft, now: number): Entry {
-  return {
-    key,
-    flags: draft.flags,
-    tags: draft.tags,
-    storedAt: now,
-    freshUntil: now + draft.ttlMs,
-    staleUntil: now + draft.ttlMs + draft.staleMs,
-    loadMs: draft.loadMs,
-    etag: draft.etag,
-    body: draft.body,
-    memo: undefined,
-    size: key.length + Buffer.byteLength(draft.body) + 64,
-  }
 }
