@@ -285,10 +285,13 @@ class Instance implements RedisServer {
     while (Date.now() < end) {
       if (!this.alive) throw new Error(`redis-server ended at start:\n${this.log()}`)
       try {
-        // The process id tells our server from a stranger that holds the port.
-        const info = String(await this.cli('INFO', 'server'))
-        if (info.includes(`process_id:${this.pid}\r`)) return
-        last = new Error(`another server answers on port ${this.port}`)
+        // The process id tells our server from a stranger that holds the port. INFO answers while an
+        // append-only file still loads, and every other command would then be refused.
+        const info = String(await this.cli('INFO'))
+        if (!info.includes(`process_id:${this.pid}\r`))
+          last = new Error(`another server answers on port ${this.port}`)
+        else if (info.includes('\nloading:1')) last = new Error('the server still loads its data')
+        else return
       } catch (error) {
         last = error
       }
