@@ -1,6 +1,8 @@
 import { type Env, EnvReader } from './base/env-reader.ts'
 import { ConfigError } from './base/errors.ts'
 import type { CacheOptions } from './cache/options.ts'
+import { limitCategories } from './limit/categories.ts'
+import type { LimitList } from './limit/policy.ts'
 import type { HoldfastOptions } from './options.ts'
 import type { RedisOptions } from './redis/options.ts'
 import { maskUrl, readRedisUrl, redisUrl } from './redis/url.ts'
@@ -24,6 +26,8 @@ export interface EnvDefaults {
    * variable of `dataset_list` and of `dataset-list` is `CACHE_TTL_DATASET_LIST`.
    */
   ttls?: Record<string, number> | undefined
+  /** Limits by name, each overridden by `RATE_LIMIT_<NAME>`; `default` is for names that have none. */
+  limits?: Record<string, LimitList> | undefined
 }
 
 const URL_NAMES = ['HOLDFAST_REDIS_URL', 'REDIS_URL', 'VALKEY_URL']
@@ -60,6 +64,7 @@ export function configFromEnv(env: Env = process.env, defaults: EnvDefaults = {}
   }
   const settings = readCache(reader, defaults)
   if (Object.keys(settings).length > 0) options.cache = settings
+  const rateLimit = readLimits(reader, env, options, defaults)
 
   return {
     options,
@@ -68,7 +73,7 @@ export function configFromEnv(env: Env = process.env, defaults: EnvDefaults = {}
     sources: reader.sources,
     features: {
       cache: settings.enabled !== false,
-      rateLimit: reader.flag('RATE_LIMIT_ENABLED') ?? true,
+      rateLimit,
     },
   }
 }
@@ -249,6 +254,18 @@ function readCache(reader: EnvReader, defaults: EnvDefaults): NonNullable<Holdfa
   }
   if (Object.keys(namespaces).length > 0) cache.namespaces = namespaces
   return cache
+}
+
+/** @returns whether limits are on */
+function readLimits(reader: EnvReader, env: Env, options: HoldfastOptions, defaults: EnvDefaults): boolean {
+  const { enabled, limits, sources } = limitCategories(defaults.limits ?? {}, env)
+  const categories = Object.keys(limits).length > 0 ? { categories: limits } : {}
+  if (!enabled || categories.categories) options.limits = { ...categories, ...(enabled ? {} : { enabled }) }
+  if (!enabled) reader.sources['limits.enabled'] = 'RATE_LIMIT_ENABLED'
+  for (const [name, variable] of Object.entries(sources)) {
+    reader.sources[`limits.categories.${name}`] = variable
+  }
+  return enabled
 }
 
 const variableOf = (namespace: string): string => `CACHE_TTL_${namespace.replace(/\W/g, '_').toUpperCase()}`

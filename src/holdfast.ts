@@ -7,7 +7,12 @@ import type { EncryptionSetup } from './cache/encrypt.ts'
 import type { CacheStats } from './cache/stats.ts'
 import type { ConcurrencyLimiter } from './limit/concurrency.ts'
 import type { Limiter } from './limit/limiter.ts'
-import { type ConcurrencyOptions, LimitRegistry, type OutboundOptions } from './limit/limits.ts'
+import {
+  type ConcurrencyOptions,
+  LimitRegistry,
+  type LimitSettings,
+  type OutboundOptions,
+} from './limit/limits.ts'
 import type { LimiterOptions } from './limit/options.ts'
 import type { Outbound } from './limit/outbound.ts'
 import type { Limits } from './limit/policy.ts'
@@ -70,8 +75,8 @@ export interface Holdfast {
   semaphore(name: string, permits: number, options?: RunOptions): Lock
   /** Many readers or one writer; a writer that waits is not overtaken. */
   readWrite(name: string, options?: RunOptions): ReadWriteLock
-  /** At most so many calls in a time: `hf.limiter('chat', '20/minute')`. The same name gives the same limiter. */
-  limiter(name: string, limits: Limits, options?: LimiterOptions): Limiter
+  /** At most so many calls in a time: `hf.limiter('chat', '20/minute')`; limits of the options win, or stand in. */
+  limiter(name: string, limits?: Limits, options?: LimiterOptions): Limiter
   /** At most `limit` at once, per subject, with leases: connections, jobs. */
   concurrency(name: string, limit: number, options?: ConcurrencyOptions): ConcurrencyLimiter
   /** Keeps calls to a remote API within its limits, and heeds what its answers say. */
@@ -119,6 +124,7 @@ class Instance implements Holdfast {
   #locks: Locks | undefined
   #limits: LimitRegistry | undefined
   #once: Once | undefined
+  readonly #limitSettings: LimitSettings | undefined
   readonly #encryption: EncryptionSetup | undefined
   readonly #sessions = new Map<string, Sessions<never>>()
   readonly #tokens = new Set<Tokens>()
@@ -131,6 +137,7 @@ class Instance implements Holdfast {
     this.#clock = clock
     this.#parts = { namespace, clock, random }
     this.#encryption = options.encryption
+    this.#limitSettings = options.limits
     this.#since = clock.wall()
     this.#roles = rolesOf(options.redis)
     const connect = options.deadlines?.connect
@@ -180,7 +187,7 @@ class Instance implements Holdfast {
     return this.#lazyLocks().readWrite(name, options)
   }
 
-  limiter(name: string, limits: Limits, options?: LimiterOptions): Limiter {
+  limiter(name: string, limits?: Limits, options?: LimiterOptions): Limiter {
     return this.#lazyLimits().limiter(name, limits, options)
   }
 
@@ -257,7 +264,7 @@ class Instance implements Holdfast {
   }
 
   #lazyLimits(): LimitRegistry {
-    this.#limits ??= new LimitRegistry({ ...this.#parts, redis: this.#data() })
+    this.#limits ??= new LimitRegistry({ ...this.#parts, redis: this.#data() }, this.#limitSettings)
     return this.#limits
   }
 

@@ -7,6 +7,8 @@ import type { Random } from './base/random.ts'
 import type { EncryptionSetup } from './cache/encrypt.ts'
 import type { CacheOptions, L1Options } from './cache/options.ts'
 import type { StoreDeadlines } from './cache/redis-store/settings.ts'
+import type { LimitSettings } from './limit/limits.ts'
+import { compileAll } from './limit/policy.ts'
 import type { RedisSource } from './redis/connect.ts'
 
 export interface HoldfastOptions {
@@ -18,6 +20,8 @@ export interface HoldfastOptions {
   /** The prefix that keeps applications on one server apart. @default 'app' */
   namespace?: string | undefined
   cache?: CacheSettings | undefined
+  /** Limits by name, and the switch for all of them. */
+  limits?: LimitSettings | undefined
   /** Keys for entries marked `sensitive`. */
   encryption?: EncryptionSetup | undefined
   /** pino, winston and `console` fit. @default silent */
@@ -63,14 +67,27 @@ export interface CacheSettings {
 
 export const ROLES = ['cache', 'data'] as const
 
-const OPTION_NAMES = ['redis', 'namespace', 'cache', 'encryption', 'logger', 'deadlines', 'clock', 'random']
+const OPTION_NAMES = [
+  'redis',
+  'namespace',
+  'cache',
+  'limits',
+  'encryption',
+  'logger',
+  'deadlines',
+  'clock',
+  'random',
+]
 const DEADLINE_NAMES = ['connect', 'read', 'write', 'invalidate']
+const LIMIT_NAMES = ['enabled', 'categories']
 const CACHE_NAMES = ['enabled', 'defaults', 'namespaces', 'l1', 'buckets']
 
-/** @throws InvalidOption, with the nearest known name, for a word that is none */
+/** @throws InvalidOption, with the nearest known name, for a word that is none, and for limits that cannot work */
 export function refuseUnknownOptions(options: HoldfastOptions): void {
   refuseUnknown(options, OPTION_NAMES, 'holdfast()')
   refuseUnknown(options.cache ?? {}, CACHE_NAMES, 'cache')
+  refuseUnknown(options.limits ?? {}, LIMIT_NAMES, 'limits')
+  for (const limits of Object.values(options.limits?.categories ?? {})) compileAll(limits)
   refuseUnknown(options.deadlines ?? {}, DEADLINE_NAMES, 'deadlines')
 }
 

@@ -8,6 +8,16 @@ import type { LimiterOptions } from './options.ts'
 import { Outbound, type OutboundSettings } from './outbound.ts'
 import type { Limits } from './policy.ts'
 
+export interface LimitSettings {
+  /** False: no limiter of the instance counts or refuses anything. @default true */
+  enabled?: boolean | undefined
+  /**
+   * Limits by the name of the limiter, e.g. from the environment. They win over those that a call of
+   * `limiter()` brings along; `default` is for names that have none.
+   */
+  categories?: Readonly<Record<string, Limits>> | undefined
+}
+
 export interface LimitPlace {
   readonly redis: RedisPort | undefined
   readonly namespace: string
@@ -24,15 +34,27 @@ export type OutboundOptions = Omit<OutboundSettings, 'redis' | 'namespace' | 'cl
 /** The limiters of one instance, by name: asked for twice, the same one, so that it counts once. */
 export class LimitRegistry {
   readonly #place: LimitPlace
+  readonly #categories: ReadonlyMap<string, Limits>
+  readonly #enabled: boolean
   readonly #made = new Map<string, { words: string; limiter: Limiter | Outbound | ConcurrencyLimiter }>()
   #closed = false
 
-  constructor(place: LimitPlace) {
+  constructor(place: LimitPlace, settings: LimitSettings = {}) {
     this.#place = place
+    this.#categories = new Map(Object.entries(settings.categories ?? {}))
+    this.#enabled = settings.enabled ?? true
   }
 
-  limiter(name: string, limits: Limits, options: LimiterOptions = {}): Limiter {
+  limiter(name: string, given?: Limits, more: LimiterOptions = {}): Limiter {
     const { redis, namespace, clock } = this.#place
+    const limits = this.#categories.get(name) ?? given ?? this.#categories.get('default')
+    if (limits === undefined) {
+      throw new InvalidOption(
+        `there are no limits for '${String(name).slice(0, 40)}'`,
+        "give some, e.g. limiter(name, '20/minute'), or name the category, or a `default`, in the options",
+      )
+    }
+    const options = this.#enabled ? more : { ...more, enabled: false }
     return this.#once(
       name,
       ['limiter', limits, options],

@@ -1,6 +1,6 @@
 import { InvalidOption } from '../base/errors.ts'
 import type { LimitList, Limits, Policy } from './policy.ts'
-import { byKind, compile } from './policy.ts'
+import { compileAll } from './policy.ts'
 import type { Algorithm } from './spec.ts'
 
 type Reader = (kind: string) => Policy
@@ -32,14 +32,8 @@ export class PolicyBook {
   }
 
   #read(limits: Limits): Reader {
-    if (!byKind(limits)) {
-      const policy = compile(limits as LimitList, this.#algorithm)
-      return () => policy
-    }
-    const policies = new Map(
-      Object.entries(limits).map(([kind, list]) => [kind, compile(list, this.#algorithm)]),
-    )
-    if (policies.size === 0) throw new InvalidOption('no limits were given', "give for example '100/hour'")
+    const policies = compileAll(limits, this.#algorithm)
+    if ('wire' in policies) return () => policies
     return (kind) => {
       const policy = policies.get(kind)
       if (policy) return policy

@@ -74,6 +74,17 @@ export function share(policy: Policy, instances: number): Policy {
   )
 }
 
+/**
+ * Compiles limits as they come, for every kind of subject that they name.
+ * @throws InvalidOption as `compile`, and where none are given
+ */
+export function compileAll(limits: Limits, fallback?: Algorithm): Policy | ReadonlyMap<string, Policy> {
+  if (!byKind(limits)) return compile(limits as LimitList, fallback)
+  const policies = new Map(Object.entries(limits).map(([kind, list]) => [kind, compile(list, fallback)]))
+  if (policies.size === 0) throw new InvalidOption('no limits were given', "give for example '100/hour'")
+  return policies
+}
+
 export function isList(input: Limits): input is readonly (string | LimitSpec)[] {
   return Array.isArray(input)
 }
