@@ -1,0 +1,105 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { type Clock, sleep, systemClock } from '../base/clock.ts'
+import { type Duration, toMs } from '../base/duration.ts'
+import { refuseUnknown } from '../base/options.ts'
+import type { Holdfast } from '../holdfast.ts'
+import { beginDraining } from './draining.ts'
+
+export interface ShutdownOptions {
+  /** Signals that begin it; the process ends by the same signal afterwards. `false`: none. @default SIGTERM and SIGINT */
+  readonly signals?: readonly NodeJS.Signals[] | false | undefined
+  /** How long to go on answering, with a health endpoint that says 503, before the port closes. @default 0 */
+  readonly delay?: Duration | undefined
+  /** How long open requests may take from then on; what is open after it is cut. @default '10s' */
+  readonly timeout?: Duration | undefined
+  /** @default the system's */
+  readonly clock?: Clock | undefined
+}
+
+export interface GracefulShutdown {
+  readonly draining: boolean
+  /** Drains the server, then closes the instance. Called twice: the same end. */
+  shutdown(): Promise<void>
+  /** Stops listening for signals. */
+  dispose(): void
+}
+
+/** What we use of a server of node:http, node:https or @hono/node-server. */
+export type DrainableServer = Pick<Server, 'close' | 'closeIdleConnections' | 'closeAllConnections'> & {
+  on(event: 'request', listener: (request: IncomingMessage, response: ServerResponse) => void): unknown
+}
+
+const KNOWN = ['signals', 'delay', 'timeout', 'clock']
+/** Kept-alive connections become idle one by one; Node closes only those that are idle at the call. */
+const SWEEP_MS = 50
+
+/**
+ * Ends a server without cutting a request off: health says 503, then the port closes, open requests
+ * end with `Connection: close`, and then the Redis connections close.
+ */
+export function gracefulShutdown(
+  server: DrainableServer,
+  holdfast: Holdfast,
+  options: ShutdownOptions = {},
+): GracefulShutdown {
+  refuseUnknown(options, KNOWN, 'shutdown')
+  const { signals = ['SIGTERM', 'SIGINT'], clock = systemClock } = options
+  const delayMs = toMs(options.delay ?? 0, 'delay')
+  const timeoutMs = toMs(options.timeout ?? '10s', 'timeout')
+  const open = new Set<ServerResponse>()
+  let ending: Promise<void> | undefined
+
+  server.on('request', (_, response) => {
+    open.add(response)
+    response.once('close', () => open.delete(response))
+    if (ending) lastOf(response)
+  })
+
+  const drain = async (): Promise<void> => {
+    beginDraining(holdfast)
+    for (const response of open) lastOf(response)
+    if (delayMs > 0) await sleep(clock, delayMs)
+    // Also where somebody else closed it before: what is open still has to end.
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    let isClosed = false
+    void closed.then(() => {
+      isClosed = true
+    })
+    const end = clock.mono() + timeoutMs
+    while (!isClosed && clock.mono() < end) {
+      server.closeIdleConnections()
+      await Promise.race([closed, sleep(clock, SWEEP_MS)])
+    }
+    server.closeAllConnections()
+    await closed
+    await holdfast.close()
+  }
+  const shutdown = (): Promise<void> => {
+    ending ??= drain()
+    return ending
+  }
+
+  const listeners = (signals === false ? [] : signals).map((signal) => {
+    const listener = () => {
+      // Ends as the signal asks, whatever else still runs; a second signal meets no listener and ends at once.
+      dispose()
+      void shutdown().finally(() => process.kill(process.pid, signal))
+    }
+    process.once(signal, listener)
+    return { signal, listener }
+  })
+  const dispose = (): void => {
+    for (const { signal, listener } of listeners) process.removeListener(signal, listener)
+  }
+  return {
+    get draining() {
+      return ending !== undefined
+    },
+    shutdown,
+    dispose,
+  }
+}
+
+function lastOf(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('Connection', 'close')
+}
