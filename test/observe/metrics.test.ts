@@ -1,0 +1,131 @@
+import { Registry } from 'prom-client'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type Holdfast, holdfast } from '../../src/holdfast.ts'
+import { createMetrics } from '../../src/observe/metrics.ts'
+import { startRedis } from '../support/redis-server.ts'
+
+const open: Holdfast[] = []
+function instance(options: Parameters<typeof holdfast>[0] = {}): Holdfast {
+  const hf = holdfast(options)
+  open.push(hf)
+  return hf
+}
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((hf) => hf.close()))
+})
+
+/** One series of an exposition, by its name and labels in any order. */
+function series(text: string, name: string, labels: Record<string, string> = {}): number | undefined {
+  for (const line of text.split('\n')) {
+    const [, found, inside = '', value] = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
+    if (found !== name) continue
+    if (Object.entries(labels).every(([key, word]) => inside.includes(`${key}="${word}"`)))
+      return Number(value)
+  }
+  return undefined
+}
+
+describe('metrics', () => {
+  it('[S2-34, S2-35, S2-36, S2-37, S2-5, S2-18, S2-19] counts a scripted 70/30 run exactly, under the names of the trade', async () => {
+    const hf = instance()
+    const metrics = createMetrics({ holdfast: hf })
+    for (let i = 0; i < 30; i++) await hf.cache.getOrSet(`k${i}`, () => i, { ttl: '1m' })
+    for (let i = 0; i < 70; i++) await hf.cache.getOrSet(`k${i % 30}`, () => i, { ttl: '1m' })
+    const text = await metrics.text()
+    const hits = ['l1', 'l2', 'stale'].map((tier) => series(text, 'cache_hits_total', { tier }) ?? 0)
+    expect(hits.reduce((a, b) => a + b)).toBe(70)
+    expect(series(text, 'cache_misses_total', { namespace: 'default' })).toBe(30)
+    expect(series(text, 'cache_errors_total', { namespace: 'default' })).toBe(0)
+    expect(series(text, 'holdfast_cache_hit_ratio', { namespace: 'default' })).toBeCloseTo(0.7)
+    expect(series(text, 'cache_response_seconds_count', { op: 'get' })).toBe(100)
+    metrics.close()
+  })
+
+  it('shows each namespace for itself, and the root without them', async () => {
+    const hf = instance()
+    const metrics = createMetrics({ holdfast: hf, latency: false })
+    const users = hf.cache.namespace('users')
+    await users.getOrSet('1', () => 1, { ttl: '1m' })
+    await users.getOrSet('1', () => 1, { ttl: '1m' })
+    await hf.cache.getOrSet('x', () => 1, { ttl: '1m' })
+    const text = await metrics.text()
+    expect(series(text, 'cache_misses_total', { namespace: 'users' })).toBe(1)
+    expect(series(text, 'cache_misses_total', { namespace: 'default' })).toBe(1)
+    expect(series(text, 'holdfast_cache_hit_ratio', { namespace: 'users' })).toBe(0.5)
+    expect(text).not.toContain('cache_response_seconds')
+    metrics.close()
+  })
+
+  it('[B6] adds a second instance to the same series, and leaves nothing behind after the last', async () => {
+    const register = new Registry()
+    const first = instance()
+    const second = instance({ namespace: 'other' })
+    const one = createMetrics({ holdfast: first, register })
+    const two = createMetrics({ holdfast: second, register })
+    await first.cache.getOrSet('x', () => 1, { ttl: '1m' })
+    await second.cache.getOrSet('x', () => 1, { ttl: '1m' })
+    expect(series(await register.metrics(), 'cache_misses_total')).toBe(2)
+    one.close()
+    one.close()
+    expect(series(await register.metrics(), 'cache_misses_total')).toBe(1)
+    two.close()
+    expect(await register.metrics()).toBe('\n')
+    createMetrics({ holdfast: first, register }).close()
+  })
+
+  it('[B6] counts an outage as errors, so that the hit rate does not lie, and says how long it lasted', async () => {
+    const server = await startRedis()
+    const hf = instance({ redis: server.url, cache: { l1: false } })
+    const metrics = createMetrics({ holdfast: hf })
+    await hf.ready()
+    await hf.cache.getOrSet('x', () => 1, { ttl: '1m' })
+    await hf.cache.getOrSet('x', () => 1, { ttl: '1m' })
+    expect(series(await metrics.text(), 'holdfast_redis_up', { role: 'cache' })).toBe(1)
+    await server.kill()
+    await expect
+      .poll(async () => series(await metrics.text(), 'holdfast_redis_up', { role: 'cache' }))
+      .toBe(0)
+    await hf.cache.getOrSet('x', () => 1, { ttl: '1m' })
+    const text = await metrics.text()
+    expect(series(text, 'cache_errors_total', { namespace: 'default' })).toBeGreaterThan(0)
+    expect(series(text, 'holdfast_cache_hit_ratio', { namespace: 'default' })).toBe(0.5)
+    expect(series(text, 'holdfast_redis_events_total', { event: 'lost' })).toBeGreaterThan(0)
+    expect(series(text, 'holdfast_redis_degraded_seconds_total')).toBeGreaterThan(0)
+    metrics.close()
+    await server.stop()
+  })
+
+  it('counts limits, locks and run-once by outcome, and shows no key or identity', async () => {
+    const hf = instance()
+    const metrics = createMetrics({ holdfast: hf })
+    const limiter = hf.limiter('chat', '1/minute')
+    await limiter.consume({ user: 'ada-lovelace' })
+    await limiter.consume({ user: 'ada-lovelace' })
+    await hf.lock('plan-of-ada').run(() => 1)
+    await hf.once('order-of-ada', () => 1)
+    await hf.once('order-of-ada', () => 1)
+    const text = await metrics.text()
+    expect(series(text, 'holdfast_limit_decisions_total', { limiter: 'chat', outcome: 'allowed' })).toBe(1)
+    expect(series(text, 'holdfast_limit_decisions_total', { limiter: 'chat', outcome: 'denied' })).toBe(1)
+    expect(series(text, 'holdfast_lock_events_total', { event: 'acquired' })).toBeGreaterThan(0)
+    expect(series(text, 'holdfast_lock_held_seconds_count')).toBeGreaterThan(0)
+    expect(series(text, 'holdfast_once_calls_total', { outcome: 'ran' })).toBe(1)
+    expect(series(text, 'holdfast_once_calls_total', { outcome: 'repeated' })).toBe(1)
+    expect(text).not.toContain('ada')
+    metrics.close()
+  })
+
+  it('bounds the names that the code may bring', async () => {
+    const hf = instance()
+    const metrics = createMetrics({ holdfast: hf })
+    for (let i = 0; i < 250; i++)
+      await hf.cache.namespace(`tenant-${i}`).getOrSet('x', () => 1, { ttl: '1m' })
+    const text = await metrics.text()
+    const shown = new Set(
+      [...text.matchAll(/cache_misses_total\{namespace="([^"]+)"/g)].map(([, name]) => name),
+    )
+    expect(shown.size).toBeLessThanOrEqual(201)
+    expect(series(text, 'cache_misses_total', { namespace: 'other' })).toBeGreaterThanOrEqual(50)
+    metrics.close()
+  })
+})
