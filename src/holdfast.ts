@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from './base/clock.ts'
 import { type Duration, toMs } from './base/duration.ts'
 import { type Random, systemRandom } from './base/random.ts'
+import { digest, Registry } from './base/registry.ts'
 import type { Cache } from './cache/cache.ts'
 import { createCache } from './cache/create.ts'
 import type { EncryptionSetup } from './cache/encrypt.ts'
@@ -83,9 +84,16 @@ export interface Holdfast {
   outbound(name: string, limits: Limits, options?: OutboundOptions): Outbound
   /** Work that runs once per key over all processes: `hf.once(key, fn)`. */
   readonly once: Once
-  /** Sessions of one kind: `hf.sessions<Chat>('chat', { idle: '30m' })`. The same name gives the same sessions. */
+  /**
+   * Sessions of one kind: `hf.sessions<Chat>('chat', { idle: '30m' })`. The same name gives the same sessions.
+   * @throws InvalidOption for options that contradict those of an earlier call
+   */
   sessions<T extends object = Record<string, unknown>>(name: string, options?: SessionOptions): Sessions<T>
-  /** Tokens of one OAuth client: `hf.tokens({ tokenUrl, clientId, clientSecret })`. */
+  /**
+   * Tokens of one OAuth client: `hf.tokens({ tokenUrl, clientId, clientSecret })`. The same credentials,
+   * grant and parameters give the same tokens.
+   * @throws InvalidOption for options that contradict those of an earlier call
+   */
   tokens(options: TokenOptions): Tokens
   /** The connections; undefined in process memory. */
   readonly redis: HoldfastRedis | undefined
@@ -126,8 +134,8 @@ class Instance implements Holdfast {
   #once: Once | undefined
   readonly #limitSettings: LimitSettings | undefined
   readonly #encryption: EncryptionSetup | undefined
-  readonly #sessions = new Map<string, Sessions<never>>()
-  readonly #tokens = new Set<Tokens>()
+  readonly #sessions = new Registry<Sessions>('hf.sessions()')
+  readonly #tokens = new Registry<Tokens>('hf.tokens()')
   #status: Health['status'] = 'ok'
   #since: number
   #closing: Promise<void> | undefined
@@ -149,11 +157,8 @@ class Instance implements Holdfast {
     const roles = this.#roles
     this.redis = roles && {
       health: () => this.#mapRoles((port) => port.health()),
-      command: async (name, key, ...args) => {
-        const port = this.#pools.port(roles.data)
-        await port.ready(RAW_PATIENCE_MS)
-        return rawCommand(port, namespace, name, key, args)
-      },
+      command: async (name, key, ...args) =>
+        rawCommand(this.#pools.port(roles.data), namespace, name, key, args),
     }
     this.#cacheEnabled = cache.enabled ?? true
     const deadlines = storeDeadlines(options.deadlines)
@@ -205,20 +210,18 @@ class Instance implements Holdfast {
   }
 
   sessions<T extends object>(name: string, options: SessionOptions = {}): Sessions<T> {
-    const known = this.#sessions.get(name)
-    // One name, one kind: the type of its data is the caller's word, as in any store.
-    if (known) return known as unknown as Sessions<T>
     const encryption = options.encryption ?? this.#encryption
-    const made = createSessions<T>({ ...options, ...this.#parts, encryption, name, redis: this.#data() })
-    this.#sessions.set(name, made as unknown as Sessions<never>) // see above
-    return made
+    const make = () => createSessions({ ...options, ...this.#parts, encryption, name, redis: this.#data() })
+    // One name, one kind: the type of its data is the caller's word, as in any store.
+    return this.#sessions.obtain(name, options, make) as unknown as Sessions<T>
   }
 
   tokens(options: TokenOptions): Tokens {
     const encryption = options.encryption ?? this.#encryption
-    const made = createTokens({ ...options, ...this.#parts, encryption, redis: this.#data() })
-    this.#tokens.add(made)
-    return made
+    const make = () => createTokens({ ...options, ...this.#parts, encryption, redis: this.#data() })
+    const { tokenUrl, clientId, clientSecret, grant, params = {}, ...rest } = options
+    const name = digest([tokenUrl, clientId, clientSecret, grant, params])
+    return this.#tokens.obtain(name, rest, make)
   }
 
   async ready(within: Duration = '5s'): Promise<void> {
@@ -247,7 +250,7 @@ class Instance implements Holdfast {
   close(): Promise<void> {
     this.#locks?.close()
     this.#once?.close()
-    for (const tokens of this.#tokens) void tokens.close()
+    for (const tokens of this.#tokens.values()) void tokens.close()
     this.#closing ??= Promise.all([this.cache.close(), this.#limits?.close()])
       .then(() => undefined)
       .finally(() => this.#pools.close())
@@ -289,8 +292,5 @@ class Instance implements Holdfast {
     return found
   }
 }
-
-/** A first command waits this long for the first connection. */
-const RAW_PATIENCE_MS = 1_000
 
 const isReady = (node: NodeHealth): boolean => node.state === 'ready'

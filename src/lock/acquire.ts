@@ -89,6 +89,8 @@ class Attempt {
 
   async run(): Promise<Lease> {
     const { waitMs, patienceMs, ttlMs, signal } = this.#request
+    const opening = this.#store.opening()
+    if (opening) await this.#nap.until(opening)
     if (waitMs > 0) this.ear = this.#store.listen(this.#claimant, () => this.#nap.end())
     for (;;) {
       const sentAt = this.#clock.mono()

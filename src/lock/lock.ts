@@ -99,7 +99,8 @@ export class Lock {
   }
 
   /** Who holds it and how many wait; for people, not for decisions. */
-  inspect(): Promise<LockState> {
+  async inspect(): Promise<LockState> {
+    await this.#store.opening()
     return this.#store.inspect(this.#target, INSPECT_MS)
   }
 

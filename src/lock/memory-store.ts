@@ -50,6 +50,8 @@ export class MemoryLockStore implements LockStore {
     this.#self = `${random.id()}.`
   }
 
+  opening(): undefined {}
+
   newOwner(): string {
     return this.#self + (this.#owners++).toString(36)
   }

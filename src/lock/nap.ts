@@ -1,5 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 
+const LONG_MS = 60_000
+
 /** A sleep that can be ended early, also just before it begins. */
 export class Nap {
   #clock: Clock
@@ -19,6 +21,13 @@ export class Nap {
 
   rearm(): void {
     this.#ended = false
+  }
+
+  /** Sleeps until this settles; it must not reject, and must come by itself. Rejects as `sleep`. */
+  until(settled: Promise<void>): Promise<void> {
+    this.rearm()
+    void settled.then(() => this.end())
+    return this.sleep(LONG_MS)
   }
 
   /** Rejects with the signal's reason. */

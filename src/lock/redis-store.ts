@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import { RedisReplyError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
+import { firstConnection } from '../redis/first-connection.ts'
 import type { Reply } from '../redis/link.ts'
 import type { RedisNode, RedisPort } from '../redis/port.ts'
 import { CLAIM, RELEASE, RENEW } from './scripts.ts'
@@ -36,6 +37,10 @@ export class RedisLockStore implements LockStore {
     this.#prefix = `hf:${namespace}:`
     this.#self = `${port.random.id()}.`
     this.#channel = `${this.#prefix}wake:${port.random.id()}`
+  }
+
+  opening(): Promise<void> | undefined {
+    return firstConnection(this.#port)
   }
 
   newOwner(): string {

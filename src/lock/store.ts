@@ -74,6 +74,8 @@ export interface LockStore {
   readonly shared: boolean
   readonly clock: Clock
   readonly random: Random
+  /** At the start of a process: settles when Redis is connected, or not to be waited for. Else `undefined`. */
+  opening(): Promise<void> | undefined
   /** A name that nobody else can have or guess. */
   newOwner(): string
   /** One attempt. Rejects with RedisUnavailable, RedisTimeout or RedisReplyError. */

@@ -34,6 +34,8 @@ export class MemoryOnceStore implements OnceStore {
     this.random = random
   }
 
+  opening(): undefined {}
+
   async claim(claim: Claim, onCrash: CrashPolicy): Promise<ClaimReply> {
     if (++this.#claims % SWEEP_EVERY === 0) for (const id of this.#rows.keys()) this.#row(id)
     const now = this.clock.mono()

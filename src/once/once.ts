@@ -114,13 +114,19 @@ export function createOnce(setup: OnceSetup = {}): Once {
   const once = <T>(key: string, fn: (step: Step) => T | Promise<T>, options: OnceOptions = {}) =>
     told(store.clock, (note) => runOnce(store, key, fn, settings({ ...defaults, ...options }), note))
   return Object.assign(once, {
-    inspect: (key: string) => store.inspect(idOf(key), OPERATOR_MS),
-    resolve: (key: string, verdict: Verdict, options: { force?: boolean; retain?: Duration } = {}) =>
-      store.resolve(idOf(key), endingOf(verdict), {
-        force: options.force ?? false,
-        retainMs: Math.ceil(toMs(options.retain ?? defaults.retain ?? '24h', 'retain')),
-        deadline: OPERATOR_MS,
-      }),
+    inspect: async (key: string) => {
+      const id = idOf(key)
+      await store.opening()
+      return store.inspect(id, OPERATOR_MS)
+    },
+    resolve: async (key: string, verdict: Verdict, options: { force?: boolean; retain?: Duration } = {}) => {
+      refuseUnknown(options, ['force', 'retain'], 'once.resolve()')
+      const ending = endingOf(verdict)
+      const id = idOf(key)
+      const retainMs = retention(options.retain ?? defaults.retain)
+      await store.opening()
+      return store.resolve(id, ending, { force: options.force ?? false, retainMs, deadline: OPERATOR_MS })
+    },
     close: () => store.close(),
   })
 }
@@ -196,6 +202,8 @@ async function claimWithPatience(
 ): Promise<{ reply: ClaimReply; sentAt: number }> {
   const { clock, random } = store
   const started = clock.mono()
+  const opening = store.opening()
+  if (opening) await nap.until(opening)
   for (;;) {
     const sentAt = clock.mono()
     try {
@@ -234,7 +242,7 @@ async function abandon(store: OnceStore, claim: Claim): Promise<void> {
 
 function settings(options: OnceOptions): Settings {
   refuseUnknown(options, OPTIONS, 'once()')
-  const { onCrash = 'hold', maxResultBytes = MAX_RESULT_BYTES } = options
+  const { onCrash = 'hold', maxResultBytes = MAX_RESULT_BYTES, isFinal = () => false } = options
   const leaseMs = Math.floor(toMs(options.lease ?? '30s', 'lease'))
   if (leaseMs < MIN_LEASE_MS || leaseMs > MAX_LEASE_MS) {
     throw new InvalidOption(
@@ -242,14 +250,15 @@ function settings(options: OnceOptions): Settings {
       'give 300 ms to one day; it is renewed while the run lives',
     )
   }
-  const retainMs = Math.ceil(toMs(options.retain ?? '24h', 'retain'))
-  if (retainMs < 1)
-    throw new InvalidOption('retain is 0', 'give the time for which a repeated call is recognised')
+  const retainMs = retention(options.retain)
   if (!['hold', 'recover', 'retry'].includes(onCrash)) {
     throw new InvalidOption('onCrash is none of its three words', "give 'hold', 'recover' or 'retry'")
   }
   if (!Number.isInteger(maxResultBytes) || maxResultBytes < 0) {
     throw new InvalidOption('maxResultBytes is not a number of bytes', 'give a whole number')
+  }
+  if (typeof isFinal !== 'function') {
+    throw new InvalidOption('isFinal is no function', 'give (error) => boolean, or leave it out')
   }
   return {
     fingerprint: fingerprint(options.payload),
@@ -257,17 +266,28 @@ function settings(options: OnceOptions): Settings {
     retainMs,
     onCrash,
     leaseMs,
-    isFinal: options.isFinal ?? (() => false),
+    isFinal,
     maxResultBytes,
     signal: options.signal,
     patienceMs: toMs(options.patience ?? '1s', 'patience'),
   }
 }
 
+function retention(given: Duration = '24h'): number {
+  const ms = Math.ceil(toMs(given, 'retain'))
+  if (ms >= 1) return ms
+  throw new InvalidOption('retain is 0', 'give the time for which a repeated call is recognised')
+}
+
 function endingOf(verdict: Verdict): Ending {
   if (verdict === 'retry') return { state: 'retry' }
-  if ('done' in verdict) return { state: 'done', result: encodeResult(verdict.done, MAX_RESULT_BYTES) }
-  return { state: 'failed', error: encodeFailure(new Error(verdict.failed)) }
+  if (typeof verdict === 'object' && verdict !== null) {
+    if ('done' in verdict) return { state: 'done', result: encodeResult(verdict.done, MAX_RESULT_BYTES) }
+    if (typeof verdict.failed === 'string') {
+      return { state: 'failed', error: encodeFailure(new Error(verdict.failed)) }
+    }
+  }
+  throw new InvalidOption('the verdict is unknown', "give { done: … }, { failed: '…' } or 'retry'")
 }
 
 function idOf(key: string): string {

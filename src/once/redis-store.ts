@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
+import { firstConnection } from '../redis/first-connection.ts'
 import type { Reply } from '../redis/link.ts'
 import type { RedisNode, RedisPort } from '../redis/port.ts'
 import type { Script } from '../redis/script.ts'
@@ -22,6 +23,10 @@ export class RedisOnceStore implements OnceStore {
     this.clock = port.clock
     this.random = port.random
     this.#prefix = `hf:${namespace}:once:`
+  }
+
+  opening(): Promise<void> | undefined {
+    return firstConnection(this.#port)
   }
 
   async claim(claim: Claim, onCrash: CrashPolicy, deadline: number): Promise<ClaimReply> {

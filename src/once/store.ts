@@ -62,6 +62,8 @@ export interface OnceStore {
   readonly shared: boolean
   readonly clock: Clock
   readonly random: Random
+  /** At the start of a process: settles when Redis is connected, or not to be waited for. Else `undefined`. */
+  opening(): Promise<void> | undefined
   claim(claim: Claim, onCrash: CrashPolicy, deadline: number): Promise<ClaimReply>
   /** Frees a claim whose routine never began. Nothing happens if it is not ours. */
   abandon(claim: Claim, deadline: number): Promise<void>

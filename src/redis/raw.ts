@@ -1,4 +1,5 @@
 import { encodeName, encodePart } from '../base/key.ts'
+import { firstConnection } from './first-connection.ts'
 import type { Arg, Reply } from './link.ts'
 import type { RedisPort } from './port.ts'
 
@@ -12,7 +13,7 @@ const DEADLINE_MS = 1_000
  * retry. Text in, text out; numbers come back as numbers.
  * @throws InvalidKey, RedisUnavailable (not sent), RedisTimeout (may have taken effect), RedisReplyError
  */
-export function rawCommand(
+export async function rawCommand(
   port: RedisPort,
   namespace: string,
   command: string,
@@ -20,6 +21,7 @@ export function rawCommand(
   args: readonly Arg[],
 ): Promise<Reply> {
   const full = rawKey(namespace, key)
+  await firstConnection(port)
   return port.nodeFor(full).send([command, full, ...args], { deadline: DEADLINE_MS })
 }
 

@@ -1,5 +1,6 @@
 import { sleep } from '../base/clock.ts'
 import { RedisReplyError } from '../base/errors.ts'
+import { firstConnection } from './first-connection.ts'
 import type { RedisNode, RedisPort } from './port.ts'
 
 /** Answers by which the server did nothing and which pass: the slot moves, or the node is not up yet. */
@@ -14,7 +15,8 @@ const isPassing = (error: RedisReplyError): boolean =>
 
 /**
  * Calls the owner of a key, and again while slots move, all within one deadline. Only what certainly
- * had no effect is tried again, so that any script may be sent this way.
+ * had no effect is tried again, so that any script may be sent this way. The deadline begins when the
+ * first connection of the process is there.
  */
 export async function served<T>(
   redis: RedisPort,
@@ -23,6 +25,8 @@ export async function served<T>(
   call: (node: RedisNode, deadlineMs: number) => Promise<T>,
 ): Promise<T> {
   const { clock } = redis
+  const opening = firstConnection(redis)
+  if (opening) await opening
   const end = clock.mono() + deadlineMs
   for (let left = deadlineMs; ; left = end - clock.mono()) {
     try {

@@ -73,7 +73,7 @@ describe('run-once and one Redis, processes that die and lines that break', () =
     )
   })
 
-  it('says running until the lease of a killed runner ends, then hands the checkpoint to the next [L26] [S0-23]', async () => {
+  it('says running until the lease of a killed runner ends, then hands the checkpoint to the next [L26] [S0-23] [S0-24]', async () => {
     const once = await connect()
     const doomed = await runner()
     const second = began(doomed, 'second')
@@ -100,7 +100,7 @@ describe('run-once and one Redis, processes that die and lines that break', () =
     expect(calls).toEqual(['second'])
   })
 
-  it('refuses the late end of a frozen runner after another took over, and keeps the result [L26]', async () => {
+  it('refuses the late end of a frozen runner after another took over, and keeps the result [L26] [S0-24]', async () => {
     const once = await connect()
     const frozen = await runner()
     const first = began(frozen, 'first')

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { InvalidOption } from '../../src/base/errors.ts'
 import { holdfast } from '../../src/holdfast.ts'
+import type { TokenOptions } from '../../src/token/options.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { CLIENT, startTokenServer, type TokenServer } from '../support/token-server.ts'
 
@@ -22,6 +24,42 @@ describe('sessions and tokens of an instance', () => {
     expect(await hf.sessions('admin').load(id)).toBeUndefined()
     const tokens = hf.tokens({ tokenUrl: idp.tokenUrl, ...CLIENT })
     expect(await tokens.get()).toBe(await tokens.get())
+  })
+
+  it('are one and the same for equal calls, so that a token is fetched once however often it is asked for [B4]', async () => {
+    await using hf = holdfast()
+    const client = () => ({ tokenUrl: idp.tokenUrl, ...CLIENT, params: { scope: 'a', audience: 'b' } })
+    const { calls } = idp
+    const asked = Array.from({ length: 50 }, () => hf.tokens({ ...client(), margin: '1m' }).get())
+    expect(new Set(await Promise.all(asked)).size).toBe(1)
+    expect(idp.calls).toBe(calls + 1)
+    const tokens = hf.tokens({ ...client(), margin: '1m' })
+    expect(hf.tokens(client())).toBe(tokens)
+    expect(hf.tokens({ ...client(), params: { audience: 'b', scope: 'a' } })).toBe(tokens)
+    expect(hf.tokens({ ...client(), params: { scope: 'other' } })).not.toBe(tokens)
+    expect(hf.tokens({ ...client(), clientSecret: 'rotated' })).not.toBe(tokens)
+    expect(hf.tokens({ ...client(), grant: 'refresh_token' })).not.toBe(tokens)
+    expect(tokens.for('shop-1')).toBe(hf.tokens(client()).for('shop-1'))
+  })
+
+  it('refuse options that contradict those of an earlier call, and show none of them', async () => {
+    await using hf = holdfast()
+    const client = { tokenUrl: idp.tokenUrl, ...CLIENT }
+    hf.tokens({ ...client, margin: '1m', headers: { 'x-api-key': 'not-to-be-shown' } })
+    const others: Partial<TokenOptions>[] = [
+      { margin: '2m' },
+      { auth: 'basic' },
+      { headers: { 'x-api-key': 'k' } },
+    ]
+    for (const more of others) {
+      expect(() => hf.tokens({ ...client, ...more })).toThrow(InvalidOption)
+      expect(() => hf.tokens({ ...client, ...more })).not.toThrow(/not-to-be-shown|client-secret/)
+    }
+    hf.sessions('web', { idle: '10m' })
+    expect(hf.sessions('web')).toBe(hf.sessions('web', { idle: '10m' }))
+    expect(() => hf.sessions('web', { idle: '20m' })).toThrow(/hf\.sessions\(\).*idle/)
+    expect(() => hf.sessions('web', { grace: '1s' })).toThrow(InvalidOption)
+    expect(hf.sessions('chat', { idle: '20m' })).not.toBe(hf.sessions('web'))
   })
 
   it('are shared by two instances on Redis, kept over a restart, encrypted with the keys of the instance [S0-20] [S0-21] [S4-4]', async () => {
