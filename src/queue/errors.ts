@@ -2,8 +2,9 @@ import { HoldfastError } from '../base/errors.ts'
 
 /** The message was not stored. Nothing of it exists anywhere: safe to add again or to refuse the work. */
 export class QueueUnavailable extends HoldfastError {
-  constructor(what: string, options?: ErrorOptions) {
-    super('QUEUE_UNAVAILABLE', what, "try again when Redis answers, or set whenDown: 'spill'", options)
+  constructor(what: string, options?: ErrorOptions & { mend?: string }) {
+    const mend = options?.mend ?? "try again when Redis answers, or set whenDown: 'spill'"
+    super('QUEUE_UNAVAILABLE', what, mend, options)
   }
 }
 
