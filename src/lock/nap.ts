@@ -24,10 +24,11 @@ export class Nap {
   }
 
   /** Sleeps until this settles; it must not reject, and must come by itself. Rejects as `sleep`. */
-  until(settled: Promise<void>): Promise<void> {
+  async until(settled: Promise<void>): Promise<void> {
     this.rearm()
     void settled.then(() => this.end())
-    return this.sleep(LONG_MS)
+    await this.sleep(LONG_MS)
+    this.rearm()
   }
 
   /** Rejects with the signal's reason. */

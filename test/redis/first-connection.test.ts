@@ -114,6 +114,18 @@ describe('the first call of a process', () => {
     expect(second.took).toBeLessThan(FIRST_CONNECTION_MS * 0.9)
   })
 
+  it('leaves the program its turns while it goes on trying', async () => {
+    hf = fresh(`redis://127.0.0.1:${await freePort()}`)
+    let turns = 0
+    const timer = setInterval(() => turns++, 20)
+    const patience = FIRST_CONNECTION_MS + 1_000
+    const trying = [hf.once('job', () => 'ran', { patience }), hf.lock('x', { patience }).run(() => 'ran')]
+    const outcomes = await Promise.allSettled(trying)
+    clearInterval(timer)
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect(turns).toBeGreaterThan(patience / 20 / 4)
+  })
+
   it('ends when the instance is closed or the caller gives up meanwhile', async () => {
     hf = fresh(`redis://127.0.0.1:${await freePort()}`)
     const stop = new AbortController()
