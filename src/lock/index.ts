@@ -2,4 +2,5 @@ export { LockLost, LockTimeout, LockUnavailable, type LossCause } from './errors
 export type { Lease } from './lease.ts'
 export type { Lock, LockOptions, RunOptions } from './lock.ts'
 export { Locks, type LocksOptions, type ReadWriteLock } from './locks.ts'
+export { createQuorumLocks, type QuorumHealth, QuorumLocks, type QuorumOptions } from './quorum.ts'
 export type { LockState } from './store.ts'

@@ -39,7 +39,7 @@ export class Locks {
 
   /** One holder at a time, in the order of asking. */
   lock(name: string, options: RunOptions = {}): Lock {
-    return new Lock(this.store, target('lock', name, 'p', 1), options, 'lock()')
+    return new Lock(this.store, lockTarget(name), options, 'lock()')
   }
 
   /**
@@ -69,6 +69,9 @@ export class Locks {
     this.store.close()
   }
 }
+
+/** What a lock of this name locks. @throws InvalidKey */
+export const lockTarget = (name: string): Target => target('lock', name, 'p', 1)
 
 function target(kind: Target['kind'], name: string, mode: Mode, capacity: number): Target {
   return { kind, id: boundName('', encodeName(name, 'lock name')), mode, capacity }

@@ -4,7 +4,7 @@ import type { Random } from '../base/random.ts'
 import { firstConnection } from '../redis/first-connection.ts'
 import type { Reply } from '../redis/link.ts'
 import type { RedisNode, RedisPort } from '../redis/port.ts'
-import { CLAIM, RELEASE, RENEW } from './scripts.ts'
+import { CLAIM, RAISE, RELEASE, RENEW } from './scripts.ts'
 import type {
   Claimant,
   ClaimOptions,
@@ -79,6 +79,13 @@ export class RedisLockStore implements LockStore {
       if (error instanceof RedisReplyError && error.message.includes('WRONGTYPE')) return 'stolen'
       throw error
     }
+  }
+
+  /** Makes `fence` the token of this holder, and the floor of those to come. False: it holds nothing. */
+  async raise(claimant: Claimant, fence: number, deadline: number): Promise<boolean> {
+    const { keys, node } = this.#place(claimant.target)
+    const args = [due(node, deadline), member(claimant), String(fence)]
+    return (await node.eval(RAISE, keys, args, { deadline })) === 1
   }
 
   async release(claimant: Claimant, deadline: number): Promise<boolean> {

@@ -197,6 +197,23 @@ return 1
 )
 
 /**
+ * ARGV: deadline, member, fence. For a quorum: the holder's token becomes the one that its servers
+ * agreed on, and whoever comes later gets a greater one. Replies 1, or 0 when it holds nothing here.
+ */
+export const RAISE = defineScript(
+  'lock.raise',
+  `${LUA_NOW}
+${luaDeadline('ARGV[1]')}
+${NAMES}
+local ends = redis.call('ZSCORE', holders, ARGV[2])
+if not ends or tonumber(ends) <= now then return 0 end
+local newest = math.max(tonumber(redis.call('HGET', meta, 'f') or '0'), tonumber(ARGV[3]))
+redis.call('HSET', meta, 'f', number(newest), 'h:' .. string.sub(ARGV[2], 2), ARGV[3] .. ' ' .. number(now))
+return 1
+`,
+)
+
+/**
  * ARGV: member, capacity. Gives back a lease, leaves the queue, tells who is next. Replies 1 when it
  * held a lease. No deadline: it concerns this owner alone and may run late or twice.
  */
