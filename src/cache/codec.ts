@@ -10,15 +10,16 @@ import { type Body, FLAG_NO_L1 } from './store.ts'
  * Codec letters, in `Draft.flags`. Plain JSON has none, so redis-cli shows it readable.
  *   u  the value is undefined, the body is empty        i  JSON with tagged BigInts
  *   v  v8.serialize        m  msgpack                   b  brotli        e  AES-256-GCM
- *   n  not to be kept in an L1
+ *   x  a codec of the caller's own                      n  not to be kept in an L1
  */
 const FLAG_UNDEFINED = 'u'
 const FLAG_BIGINT = 'i'
 const FLAG_V8 = 'v'
 const FLAG_MSGPACK = 'm'
+const FLAG_OWN = 'x'
 const FLAG_BROTLI = 'b'
 const FLAG_SEALED = 'e'
-const KNOWN_FLAGS = /^[uivmben]*$/
+const KNOWN_FLAGS = /^[uivmxben]*$/
 
 export interface Encoded {
   readonly body: Body
@@ -65,6 +66,9 @@ export class Codec {
       const { text, hasBigint } = writeJson(value, settings.bigint)
       if (hasBigint) flags += FLAG_BIGINT
       body = text
+    } else if (typeof settings.codec === 'object') {
+      flags += FLAG_OWN
+      body = settings.codec.encode(value)
     } else {
       flags += settings.codec === 'v8' ? FLAG_V8 : FLAG_MSGPACK
       body = packBinary(value, settings.codec)
@@ -89,7 +93,7 @@ export class Codec {
   }
 
   /** @throws whatever is wrong with the body: the caller makes one miss of it */
-  decode(name: string, body: Body, flags: string, maxBytes: number): unknown {
+  decode(name: string, body: Body, flags: string, maxBytes: number, own?: Settings['codec']): unknown {
     if (flags === '' && typeof body === 'string') {
       if (body.length > maxBytes) throw new Error('larger than allowed')
       return readJson(body, false)
@@ -101,6 +105,7 @@ export class Codec {
     if (flags.includes(FLAG_UNDEFINED)) return undefined
     if (flags.includes(FLAG_BROTLI)) raw = decompress(toBuffer(raw), maxBytes)
     if (raw.length > maxBytes) throw new Error('larger than allowed')
+    if (flags.includes(FLAG_OWN)) return decodeOwn(toBuffer(raw), own)
     if (flags.includes(FLAG_V8)) return cleaned(deserialize(toBuffer(raw)))
     if (flags.includes(FLAG_MSGPACK)) return cleaned(msgpack?.unpack(toBuffer(raw)))
     return readJson(raw.toString(), flags.includes(FLAG_BIGINT))
@@ -124,6 +129,11 @@ function cleaned(value: unknown): unknown {
     if (Array.isArray(value) || proto === Object.prototype || proto === null) clean(value, 1)
   }
   return value
+}
+
+function decodeOwn(raw: Buffer, codec: Settings['codec'] | undefined): unknown {
+  if (typeof codec !== 'object') throw new Error('written by a codec that this call does not have')
+  return codec.decode(raw)
 }
 
 function packBinary(value: unknown, codec: 'v8' | 'msgpack'): Buffer {

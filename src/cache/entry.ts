@@ -30,7 +30,7 @@ function decode(scope: Scope, holder: Holder, s: Settings, onBad: OnBad): unknow
     value =
       holder.body === undefined
         ? holder.memo?.value
-        : scope.core.codec.decode(holder.key, holder.body, holder.flags, s.maxValueBytes)
+        : scope.core.codec.decode(holder.key, holder.body, holder.flags, s.maxValueBytes, s.codec)
     if (s.schema === undefined) return share(scope.core, holder, s, value)
     const checked = check(s.schema, s.migrate, value)
     if (checked instanceof Promise) {
@@ -52,9 +52,10 @@ function corrupt(scope: Scope, holder: Holder, cause: unknown): typeof BAD {
 }
 
 function share(core: Core, holder: Holder, s: Settings, value: unknown): unknown {
-  if (!core.frozen || !s.l1 || holder.flags.includes(FLAG_NO_L1)) return value
+  if (!s.l1 || holder.flags.includes(FLAG_NO_L1)) return value
+  const immutable = typeof s.codec === 'object' && s.codec.immutable === true
   // A Date or a Map can be changed although frozen: such a value is copied for each caller.
-  if (!deepFreeze(value, 0)) return value
+  if (!immutable && !(core.frozen && deepFreeze(value, 0))) return value
   holder.memo = new Memo(value, s.schema)
   // With a schema the body stays: another caller may come with another schema.
   if (s.schema === undefined) holder.body = undefined

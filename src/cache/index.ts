@@ -28,6 +28,7 @@ export type {
   L1Options,
   LoadContext,
   Loader,
+  ValueCodec,
   WriteOptions,
 } from './options.ts'
 export type { CacheStats, CorruptEvent, LoadEvent, LookupEvent, WriteEvent } from './stats.ts'

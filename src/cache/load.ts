@@ -16,7 +16,16 @@ export interface Ask {
   readonly name: string
   readonly loader: Loader<unknown>
   readonly settings: Settings
+  /** What a found value is good for, where a ttl alone does not tell. */
+  readonly judge?: Judge | undefined
 }
+
+/**
+ * Asked about every value that is found, stale ones included. `serve`: hand it out. `refresh`: and
+ * load behind the caller's back. `load`: load now, with it as `ctx.stale`.
+ */
+export type Judge = (value: unknown, state: { fresh: boolean; heldOff: boolean }) => Judgement
+export type Judgement = 'serve' | 'refresh' | 'load'
 
 /** What a batch call has found out already. */
 export interface HeadStart {
@@ -66,16 +75,22 @@ export async function getOrLoad(
       const { entry } = sight
       const now = core.store.serverNow()
       const isFresh = entry.freshUntil > now
-      if (isFresh || s.softMs === 0 || core.isHeldOff(name)) {
+      const heldOff = core.isHeldOff(name)
+      if (ask.judge || isFresh || s.softMs === 0 || heldOff) {
         const value = await open(scope, entry, s)
-        if (value !== BAD) {
+        const verdict = value === BAD ? 'load' : ask.judge?.(value, { fresh: isFresh, heldOff })
+        if (verdict !== 'load') {
           if (entry.memo instanceof Memo) entry.memo.tags = s.rawTags
-          if (!isFresh || isDueEarly(entry, s, now, core.random.float())) refresh(ask, entry)
+          const isDue = verdict
+            ? verdict === 'refresh'
+            : !isFresh || isDueEarly(entry, s, now, core.random.float())
+          if (isDue) refresh(ask, entry)
           if (!isFresh) counters.staleServed++
           done(isFresh ? (sight.tier ?? 'l2') : 'stale')
           return value
         }
-        force = true
+        force = isFresh || value === BAD
+        if (value !== BAD) stale = entry
       } else stale = entry
     }
 

@@ -37,7 +37,7 @@ export interface CacheOptions {
   /** Upgrades a stored value that does not match `schema`; return undefined to give it up. */
   migrate?: ((value: unknown) => unknown) | undefined
   /** @default 'json' */
-  codec?: 'json' | 'v8' | 'msgpack' | undefined
+  codec?: 'json' | 'v8' | 'msgpack' | ValueCodec | undefined
   /** Allow BigInt in JSON values (stored exactly, read back as BigInt). @default false */
   bigint?: boolean | undefined
   /** Compress bodies from this many bytes on; `false` = never. @default by measurement, see codec.ts */
@@ -50,6 +50,15 @@ export interface CacheOptions {
   l1?: boolean | undefined
   /** Gives up waiting; a load that other callers share goes on. */
   signal?: AbortSignal | undefined
+}
+
+/** A form of one's own for values, e.g. for bytes with a header. The same for every call of a key. */
+export interface ValueCodec {
+  encode(value: unknown): Buffer
+  /** Throws when the bytes are none of its own: that is one miss. */
+  decode(bytes: Buffer): unknown
+  /** Decoded values cannot be changed by who gets them, so that all callers share one. @default false */
+  readonly immutable?: boolean | undefined
 }
 
 export interface WriteOptions extends CacheOptions {

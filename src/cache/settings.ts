@@ -3,7 +3,7 @@ import { InvalidOption } from '../base/errors.ts'
 import { encodeName } from '../base/key.ts'
 import { refuseUnknown } from '../base/options.ts'
 import type { StandardSchema } from '../base/schema.ts'
-import type { CacheOptions } from './options.ts'
+import type { CacheOptions, ValueCodec } from './options.ts'
 
 /** `CacheOptions` with every default filled in, times in ms and tags as full names. */
 export interface Settings {
@@ -23,7 +23,7 @@ export interface Settings {
   readonly negativeTtlMs: number | undefined
   readonly schema: StandardSchema | undefined
   readonly migrate: ((value: unknown) => unknown) | undefined
-  readonly codec: 'json' | 'v8' | 'msgpack'
+  readonly codec: 'json' | 'v8' | 'msgpack' | ValueCodec
   readonly bigint: boolean
   readonly compress: number | false | undefined
   readonly sensitive: boolean
@@ -88,8 +88,11 @@ export function resolveSettings(o: CacheOptions, prefix: string, implied: readon
   if (o.timeout !== undefined) refuseUnknown(o.timeout, ['soft', 'hard'], 'timeout')
   const soft = o.timeout?.soft ?? DEFAULTS.soft
   const codec = o.codec ?? 'json'
-  if (codec !== 'json' && codec !== 'v8' && codec !== 'msgpack') {
-    throw new InvalidOption('codec is not one that is known', `use 'json', 'v8' or 'msgpack'`)
+  if (codec !== 'json' && codec !== 'v8' && codec !== 'msgpack' && !isCodec(codec)) {
+    throw new InvalidOption(
+      'codec is not one that is known',
+      `use 'json', 'v8', 'msgpack', or an object with encode and decode`,
+    )
   }
   return {
     ttlMs: toMs(o.ttl ?? DEFAULTS.ttl, 'ttl'),
@@ -115,6 +118,12 @@ export function resolveSettings(o: CacheOptions, prefix: string, implied: readon
     l1: o.l1 ?? true,
     signal: o.signal,
   }
+}
+
+function isCodec(given: unknown): given is ValueCodec {
+  if (typeof given !== 'object' || given === null) return false
+  const { encode, decode } = given as Partial<ValueCodec>
+  return typeof encode === 'function' && typeof decode === 'function'
 }
 
 /** Full name of a user's tag. A leading `~` is kept for the tags that namespaces imply. */
