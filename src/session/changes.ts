@@ -1,4 +1,4 @@
-import type { FieldCodec, Known } from './fields.ts'
+import { type FieldCodec, type Known, plainOf } from './fields.ts'
 import type { Change } from './store.ts'
 
 export interface Difference {
@@ -15,19 +15,26 @@ export function differences(
   known: ReadonlyMap<string, Known>,
   guarded: boolean,
 ): Difference {
-  const jsons = codec.write(data)
   const changes: Change[] = []
   const after = new Map<string, Known | undefined>()
   const expected = (was: Known | undefined) => (guarded ? was?.text || null : undefined)
-  for (const [name, json] of jsons) {
+  let kept = 0
+  for (const [name, value] of Object.entries(data)) {
+    if (value === undefined) continue
     const was = known.get(name)
+    if (was) kept++
+    // Most fields of most sessions, and most of the work if all were encoded anew.
+    if (was?.plain !== undefined && was.plain === value) continue
+    const json = codec.writeField(name, value)
     if (was?.json === json) continue
     const text = codec.seal(json, member, `.${name}`)
     changes.push({ name, text, expected: expected(was) })
-    after.set(name, { json, text })
+    after.set(name, { json, text, plain: plainOf(value) })
   }
+  if (kept === known.size) return { changes, after }
+  const own = new Map<string, unknown>(Object.entries(data))
   for (const [name, was] of known) {
-    if (jsons.has(name)) continue
+    if (own.get(name) !== undefined) continue
     changes.push({ name, text: undefined, expected: expected(was) })
     after.set(name, undefined)
   }

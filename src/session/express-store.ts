@@ -1,6 +1,7 @@
 import { RedisTimeout, RedisUnavailable } from '../base/errors.ts'
+import { Origin } from './origin.ts'
 import type { Sessions } from './sessions.ts'
-import { type Loaded, WebStore, type WebStoreOptions } from './web-store.ts'
+import { WebStore, type WebStoreOptions } from './web-store.ts'
 
 type Done = (error?: unknown) => void
 type Got<S> = (error: unknown, session?: S | null) => void
@@ -40,36 +41,35 @@ export function expressStore<Store extends object>(
   // A class that is handed over cannot be extended with its own types.
   const Base = module.Store as unknown as new () => CreatesSessions
   const web = new WebStore(sessions, options)
-  /** By the plain data on its way from `get` to `createSession`, then by the request's session. */
-  const origins = new WeakMap<object, Loaded>()
+  const { clock } = sessions.store
   const answer = <T>(work: Promise<T>, done: (error: unknown, value?: T) => void) => {
     // Outside the promise chain: what the application throws in there is not ours to swallow.
-    const later = (run: () => void) => sessions.store.clock.endOfTick(run)
     work.then(
-      (value) => later(() => done(null, value)),
-      (error: unknown) => later(() => done(error)),
+      (value) => clock.endOfTick(() => done(null, value)),
+      (error: unknown) => clock.endOfTick(() => done(error)),
     )
   }
 
   class HoldfastStore extends Base implements ExpressStoreMethods {
     get(id: string, done: Got<unknown>): void {
       answer(web.get(id), (error, found) => {
-        if (found) origins.set(found.data, found.loaded)
+        // On the plain data on its way to `createSession`, then on the request's session.
+        if (found) Origin.note(found.data, found.loaded)
         done(error, found?.data)
       })
     }
 
     override createSession(request: object, data: object): object {
       const session = super.createSession(request, data)
-      const loaded = origins.get(data)
-      if (loaded) origins.set(session, loaded)
+      const loaded = Origin.of(data)
+      if (loaded) Origin.note(session, loaded)
       return session
     }
 
     set(id: string, session: object, done: Done = () => {}): void {
-      answer(web.set(id, session, origins.get(session)), (error, loaded) => {
+      answer(web.set(id, session, Origin.of(session)), (error, loaded) => {
         // Saved twice in one request: the second time is compared with the first.
-        if (loaded) origins.set(session, loaded)
+        if (loaded) Origin.note(session, loaded)
         done(error)
       })
     }
@@ -80,18 +80,22 @@ export function expressStore<Store extends object>(
 
     /** Loading has extended its life already; here only a changed cookie is written. */
     touch(id: string, session: object, done: Done = () => {}): void {
-      const loaded = origins.get(session)
+      const loaded = Origin.of(session)
       if (!loaded) {
         answer(Promise.resolve(), done)
         return
       }
-      const only = { ...loaded.session.data, cookie: 'cookie' in session ? session.cookie : undefined }
-      const work = web.set(id, only, loaded).catch((error: unknown) => {
+      const work = web.touch(id, 'cookie' in session ? session.cookie : undefined, loaded)
+      if (!work) {
+        clock.endOfTick(done)
+        return
+      }
+      const kept = work.catch((error: unknown) => {
         // The answer of the request does not depend on it.
         if (error instanceof RedisUnavailable || error instanceof RedisTimeout) return undefined
         throw error
       })
-      answer(work, (error) => done(error))
+      answer(kept, (error) => done(error))
     }
   }
   return new HoldfastStore() as unknown as Store // it extends the class of that type

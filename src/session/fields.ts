@@ -9,9 +9,19 @@ import { readJson, writeJson } from '../cache/json.ts'
 export interface Known {
   readonly json: string
   readonly text: string
+  /** Where it is no object: what need not be encoded to see that it is unchanged. */
+  readonly plain?: Plain | undefined
 }
 
+type Plain = string | number | boolean | null
+
+export const plainOf = (value: unknown): Plain | undefined =>
+  value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? value
+    : undefined
+
 const MAX_FIELD_NAME = 256
+const MAX_NAMES = 1_000
 
 /**
  * Between the data of a session and the texts that are stored: one JSON text per top-level key,
@@ -21,6 +31,8 @@ const MAX_FIELD_NAME = 256
 export class FieldCodec {
   readonly #ring: KeyRing | undefined
   readonly #space: string
+  /** Names that were found usable. */
+  readonly #names = new Set<string>()
   readonly #schema: StandardSchema | undefined
   readonly #migrate: ((data: unknown) => unknown) | undefined
 
@@ -64,10 +76,15 @@ export class FieldCodec {
   write(data: object): Map<string, string> {
     const out = new Map<string, string>()
     for (const [name, value] of Object.entries(data)) {
-      if (value === undefined) continue
-      out.set(fieldName(name), writeJson(value, false).text)
+      if (value !== undefined) out.set(name, this.writeField(name, value))
     }
     return out
+  }
+
+  /** JSON text of one value. @throws InvalidValue, InvalidKey */
+  writeField(name: string, value: unknown): string {
+    this.#checkName(name)
+    return writeJson(value, false).text
   }
 
   /**
@@ -84,8 +101,10 @@ export class FieldCodec {
     try {
       for (const [name, text] of texts) {
         const json = this.unseal(text, member, `.${name}`)
-        raw[fieldName(name)] = readJson(json, false)
-        known.set(name, { json, text })
+        this.#checkName(name)
+        const value = readJson(json, false)
+        raw[name] = value
+        known.set(name, { json, text, plain: plainOf(value) })
       }
     } catch {
       return undefined
@@ -119,6 +138,19 @@ export class FieldCodec {
     )
   }
 
+  /** The names of one application are few and come back in each session. */
+  #checkName(name: string): void {
+    if (this.#names.has(name)) return
+    encodeName(name, 'session field')
+    if (name === '__proto__' || name.length > MAX_FIELD_NAME) {
+      throw new InvalidValue(
+        'a session field has an unusable name',
+        `use names of at most ${MAX_FIELD_NAME} characters other than __proto__`,
+      )
+    }
+    if (this.#names.size < MAX_NAMES) this.#names.add(name)
+  }
+
   async #conform(raw: unknown): Promise<{ data: Record<string, unknown>; migrated: boolean } | undefined> {
     const schema = this.#schema!['~standard']
     let result = await schema.validate(raw)
@@ -136,17 +168,6 @@ export class FieldCodec {
     if (result.issues || typeof result.value !== 'object' || result.value === null) return undefined
     return { data: { ...result.value }, migrated }
   }
-}
-
-function fieldName(name: string): string {
-  encodeName(name, 'session field')
-  if (name === '__proto__' || name.length > MAX_FIELD_NAME) {
-    throw new InvalidValue(
-      'a session field has an unusable name',
-      `use names of at most ${MAX_FIELD_NAME} characters other than __proto__`,
-    )
-  }
-  return name
 }
 
 function keyOf(part: unknown): string {

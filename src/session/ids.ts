@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hash, hkdfSync } from 'node:crypto'
 import { encodeName, encodePart } from '../base/key.ts'
 import type { Random } from '../base/random.ts'
 import type { Place } from './store.ts'
@@ -41,7 +41,7 @@ export class SessionIds {
 
   place(id: string): Place {
     const member = sha256(id)
-    return { key: `${this.#sessions}${bucketOf(id)}}:${member}`, member }
+    return { key: `${this.#sessions}${bucketOf(id, member)}}:${member}`, member }
   }
 
   /** Key of a user's index. @throws InvalidKey when the user id is no usable name */
@@ -87,7 +87,7 @@ export function openSuccessor(sealed: string, old: string): string | undefined {
 const successorKey = (old: string): Buffer =>
   Buffer.from(hkdfSync('sha256', old, '', 'holdfast session successor', 32))
 
-const bucketOf = (id: string): string =>
-  (id.length === OWN_LENGTH && OWN.test(id) ? id : sha256(id)).slice(0, BUCKET_LENGTH)
+const bucketOf = (id: string, hashed = sha256(id)): string =>
+  (id.length === OWN_LENGTH && OWN.test(id) ? id : hashed).slice(0, BUCKET_LENGTH)
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url')
+const sha256 = (text: string): string => hash('sha256', text, 'base64url')

@@ -263,22 +263,22 @@ export class RedisSessionStore implements SessionStore {
 function storedOf(reply: readonly Reply[]): Stored {
   const flat = list(reply[4] ?? [])
   const fields = new Map<string, string>()
-  const meta = new Map<string, string>()
+  const meta: { [name: string]: string } = {}
   for (let i = 0; i < flat.length; i += 2) {
     const name = text(flat[i])
     if (name.startsWith('.')) fields.set(name.slice(1), text(flat[i + 1]))
-    else meta.set(name, text(flat[i + 1]))
+    else meta[name] = text(flat[i + 1])
   }
-  const index = meta.get('@x')
+  const { '@x': index, '@u': user = '', '@m': note = '' } = meta
   return {
     fields,
-    owner: index === undefined ? undefined : { index, user: meta.get('@u') ?? '' },
-    note: meta.get('@m') ?? '',
-    idleMs: Number(meta.get('@i')),
-    createdAt: Number(meta.get('@c')),
-    endsAt: Number(meta.get('@a')),
-    bytes: Number(meta.get('@b')),
-    version: Number(meta.get('@v')),
+    owner: index === undefined ? undefined : { index, user },
+    note,
+    idleMs: Number(meta['@i']),
+    createdAt: Number(meta['@c']),
+    endsAt: Number(meta['@a']),
+    bytes: Number(meta['@b']),
+    version: Number(meta['@v']),
     now: Number(reply[2]),
     expiresAt: Number(reply[3]),
   }

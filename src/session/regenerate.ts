@@ -173,7 +173,7 @@ function sealAnew<T extends object>(
 function rememberTexts(state: SessionState, texts: ReadonlyMap<string, string>): void {
   for (const [name, text] of texts) {
     const known = state.known.get(name)
-    if (known) state.known.set(name, { json: known.json, text })
+    if (known) state.known.set(name, { ...known, text })
   }
 }
 

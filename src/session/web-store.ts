@@ -24,18 +24,18 @@ export interface Loaded {
  */
 export class WebStore {
   readonly sessions: Sessions<Data>
-  readonly #userOf: (data: Readonly<Data>) => string | undefined
+  readonly #userOf: ((data: Readonly<Data>) => string | undefined) | undefined
 
   constructor(sessions: Sessions<Data>, options: WebStoreOptions = {}) {
     this.sessions = sessions
-    this.#userOf = options.user ?? (() => undefined)
+    this.#userOf = options.user
   }
 
   async get(id: string): Promise<{ data: Data; loaded: Loaded } | undefined> {
     const session = await this.sessions.load(id)
     // A framework knows one id only: an alias would end in two sessions.
     if (!session || session.id !== id) return undefined
-    const cookie = cookieOf(session.data)
+    const cookie = cookieOf(session.data.cookie)
     const data: Data = { ...session.data, cookie: { ...cookie, ...this.#ends(session, cookie) } }
     return { data, loaded: { session } }
   }
@@ -43,10 +43,11 @@ export class WebStore {
   /** Stores what differs from `loaded`; without it the session is new. False: it is gone. */
   async set(id: string, given: object, loaded: Loaded | undefined): Promise<Loaded | undefined> {
     const data = plain(given)
-    const user = this.#userOf(data)
-    const idle = maxAgeOf(data)
-    if (!loaded) return this.#create(id, data, user, idle)
+    const idle = maxAgeOf(data.cookie)
+    if (!loaded) return this.#create(id, data, this.#userOf?.(data), idle)
     const { session } = loaded
+    // Without the option, whose session it is, is not for us to say.
+    const user = this.#userOf ? this.#userOf(data) : session.user
     session.data = data
     if (user !== session.user && !(await this.sessions.assign(session, user))) return undefined
     if (
@@ -57,6 +58,22 @@ export class WebStore {
       return undefined
     }
     return (await this.sessions.update(session)) ? loaded : undefined
+  }
+
+  /**
+   * For a request that changed nothing, but perhaps how long its cookie lives. `undefined`: there is
+   * nothing to write, and nothing was sent.
+   */
+  touch(id: string, cookie: unknown, loaded: Loaded): Promise<unknown> | undefined {
+    const { session } = loaded
+    const state = stateOf(session)
+    const now = lasting(cookie)
+    const idle = maxAgeOf(now)
+    const same =
+      JSON.stringify(now) === state.known.get('cookie')?.json &&
+      (idle === undefined || idle === state.idleMs) &&
+      (!this.#userOf || this.#userOf(session.data) === session.user)
+    return same ? undefined : this.set(id, { ...session.data, cookie: now }, loaded)
   }
 
   async destroy(id: string): Promise<void> {
@@ -86,23 +103,25 @@ export class WebStore {
 function plain(given: object): Data {
   const data: Data = {}
   for (const [name, value] of Object.entries(given)) if (typeof value !== 'function') data[name] = value
-  const cookie = cookieOf(data)
-  if (cookie.originalMaxAge !== null && cookie.originalMaxAge !== undefined) {
-    delete cookie.expires
-    delete cookie.originalExpires
-  }
-  if ('cookie' in data) data.cookie = cookie
+  if ('cookie' in data) data.cookie = lasting(data.cookie)
   return data
 }
 
-function cookieOf(data: Readonly<Data>): CookieData {
-  const { cookie } = data
+/** What of a cookie is stored: all but its end, where that moves with every request. */
+function lasting(cookie: unknown): CookieData {
+  const data = cookieOf(cookie)
+  if (data.originalMaxAge === null || data.originalMaxAge === undefined) return data
+  const { expires: _, originalExpires: __, ...rest } = data
+  return rest
+}
+
+function cookieOf(cookie: unknown): CookieData {
   if (typeof cookie !== 'object' || cookie === null) return {}
   const json: unknown = 'toJSON' in cookie && typeof cookie.toJSON === 'function' ? cookie.toJSON() : cookie
   return typeof json === 'object' && json !== null ? { ...json } : {}
 }
 
-function maxAgeOf(data: Data): number | undefined {
-  const { originalMaxAge } = cookieOf(data)
+function maxAgeOf(cookie: unknown): number | undefined {
+  const { originalMaxAge } = cookieOf(cookie)
   return typeof originalMaxAge === 'number' && originalMaxAge >= 1 ? Math.round(originalMaxAge) : undefined
 }
