@@ -3,11 +3,15 @@
  * behind a loopback port, so that any process can use it through `pg` and a `postgres://` URL.
  */
 import { createServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
 import { listen } from './listen.ts'
 
 export interface Postgres {
   readonly url: string
+  /** From now on each statement, or transaction, begins so many ms later; they wait side by side. */
+  slowDown(ms: number): void
   close(): Promise<void>
 }
 
@@ -18,6 +22,9 @@ export async function startPostgres(): Promise<Postgres> {
   const { port, close } = await listen(server)
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    slowDown(ms) {
+      turns.delayMs = ms
+    },
     async close() {
       await close()
       await database.close()
@@ -60,9 +67,11 @@ function serve(database: PGlite, turns: Turns, socket: Socket): void {
 }
 
 class Turns {
+  delayMs = 0
   #last: Promise<void> = Promise.resolve()
 
   async take(): Promise<() => void> {
+    if (this.delayMs > 0) await sleep(this.delayMs)
     const before = this.#last
     const { promise, resolve } = deferred()
     this.#last = promise
@@ -77,4 +86,12 @@ function deferred(): { promise: Promise<void>; resolve: () => void } {
     resolve = done
   })
   return { promise, resolve }
+}
+
+// Forked, it works beside its parent instead of in its event loop; a number is heard as `slowDown`.
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const { url, slowDown, close } = await startPostgres()
+  process.on('message', (ms) => slowDown(Number(ms)))
+  process.once('disconnect', () => void close())
+  process.send?.({ database: url, ready: true })
 }
