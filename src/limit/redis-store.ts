@@ -1,7 +1,10 @@
 import { RedisReplyError } from '../base/errors.ts'
 import { TickBatch } from '../base/tick-batch.ts'
+import type { Reply } from '../redis/link.ts'
 import type { RedisNode, RedisPort } from '../redis/port.ts'
 import { CHECK } from './check-script.ts'
+import { FastLane } from './fast-lane.ts'
+import { NOT_MINE } from './fast-script.ts'
 import type { LimitReading, LimitStore, Operation, Outcome, Verb } from './store.ts'
 
 const VERBS: Record<Verb, number> = { consume: 1, peek: 2, refund: 3, penalty: 4, block: 5, reset: 6 }
@@ -29,6 +32,7 @@ class RedisLimitStore implements LimitStore {
   readonly shared = true
   readonly #redis: RedisPort
   readonly #channel: string
+  readonly #fast = new FastLane()
   readonly #batches = new Map<string, TickBatch<Operation, Outcome>>()
 
   constructor(redis: RedisPort, channel: string) {
@@ -126,30 +130,66 @@ class RedisLimitStore implements LimitStore {
   }
 
   async #send(node: RedisNode, operations: readonly Operation[]): Promise<readonly Outcome[]> {
+    let deadline = 0
+    for (const operation of operations) deadline = Math.max(deadline, operation.deadline)
+    const { clock } = this.#redis
+    const end = clock.mono() + deadline
+    // At the start of a process: the first calls wait for the first connection, within their deadline.
+    if (node.state === 'connecting') await this.#redis.ready(deadline).catch(() => undefined)
+    const left = () => Math.max(1, end - clock.mono())
+    const outcomes = await this.#sendFast(node, operations, left())
+    if (!outcomes) return this.#sendAny(node, operations, left())
+    const rest = operations.filter((_, index) => outcomes[index] === undefined)
+    if (rest.length === 0) return outcomes as readonly Outcome[]
+    this.#fast.suspend(rest[0]!.parts[0]!.policy)
+    const judged = (await this.#sendAny(node, rest, left())).values()
+    return outcomes.map((outcome) => outcome ?? judged.next().value!)
+  }
+
+  /** Undefined, and nothing sent, for a batch that it is not made for; an item undefined = not judged. */
+  async #sendFast(
+    node: RedisNode,
+    operations: readonly Operation[],
+    deadline: number,
+  ): Promise<readonly (Outcome | undefined)[] | undefined> {
+    const policy = this.#fast.policyOf(operations)
+    const keys = policy && new Set(operations.map((operation) => operation.parts[0]!.key))
+    if (keys?.size !== operations.length) return undefined
+    const { script, head, numbers } = policy!
+    const args = [late(node, deadline), head, doubles([operations[0]!.cost, ...numbers])]
+    const reply = await node.eval(script, [...keys], args, { deadline, as: 'bytes' })
+    return readReply(reply, operations)
+  }
+
+  async #sendAny(
+    node: RedisNode,
+    operations: readonly Operation[],
+    deadline: number,
+  ): Promise<readonly Outcome[]> {
     const keys = new Map<string, number>()
     const policies = new Map<string, number>()
     const flat: number[] = []
-    let deadline = 0
     for (const operation of operations) {
-      deadline = Math.max(deadline, operation.deadline)
       flat.push(VERBS[operation.verb], operation.cost, operation.at, operation.parts.length)
       for (const { key, policy } of operation.parts) {
         flat.push(indexOf(keys, key), indexOf(policies, policy.wire))
       }
     }
-    const packed = Buffer.allocUnsafe(flat.length * 8)
-    const view = new DataView(packed.buffer, packed.byteOffset)
-    for (let i = 0; i < flat.length; i++) view.setFloat64(i * 8, flat[i]!, true)
-    const started = this.#redis.clock.mono()
-    // At the start of a process: the first calls wait for the first connection, within their deadline.
-    if (node.state === 'connecting') await this.#redis.ready(deadline).catch(() => undefined)
-    deadline = Math.max(1, deadline - (this.#redis.clock.mono() - started))
-    const late = String(Math.ceil(node.serverNow() + deadline + LATE_MS))
-    const args = [late, `[${[...policies.keys()].join()}]`, packed, this.#channel]
+    const args = [late(node, deadline), `[${[...policies.keys()].join()}]`, doubles(flat), this.#channel]
     const reply = await node.eval(CHECK, [...keys.keys()], args, { deadline, as: 'bytes' })
-    if (!Buffer.isBuffer(reply)) throw new RedisReplyError('ERR the limit script gave no bytes')
-    return readReply(reply, operations)
+    // Nothing is left open by this script.
+    return readReply(reply, operations) as readonly Outcome[]
   }
+}
+
+const late = (node: RedisNode, deadline: number): string =>
+  String(Math.ceil(node.serverNow() + deadline + LATE_MS))
+
+function doubles(values: ArrayLike<number>): Buffer {
+  const packed = Buffer.allocUnsafe(values.length * 8)
+  const view = new DataView(packed.buffer, packed.byteOffset)
+  for (let i = 0; i < values.length; i++) view.setFloat64(i * 8, values[i]!, true)
+  return packed
 }
 
 function indexOf(known: Map<string, number>, name: string): number {
@@ -159,7 +199,8 @@ function indexOf(known: Map<string, number>, name: string): number {
   return known.size
 }
 
-function readReply(reply: Buffer, operations: readonly Operation[]): Outcome[] {
+function readReply(reply: Reply, operations: readonly Operation[]): (Outcome | undefined)[] {
+  if (!Buffer.isBuffer(reply)) throw new RedisReplyError('ERR the limit script gave no bytes')
   const view = new DataView(reply.buffer, reply.byteOffset, reply.length)
   let offset = 0
   const next = () => {
@@ -178,6 +219,7 @@ function readReply(reply: Buffer, operations: readonly Operation[]): Outcome[] {
         states.push({ remaining, refused: wait < 0, wait: wait < 0 ? -1 - wait : wait, reset: next() })
       }
     }
+    if (status === NOT_MINE) return undefined
     return { allowed: status === 0, blocked: status === 2, atomic: true, at, states }
   })
 }
