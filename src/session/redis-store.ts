@@ -5,16 +5,16 @@ import type { Arg, Reply } from '../redis/link.ts'
 import type { RedisPort } from '../redis/port.ts'
 import type { Script } from '../redis/script.ts'
 import { served } from '../redis/served.ts'
+import { QuickLoads } from './quick-load.ts'
+import { ending, GONE, list, num, storedOf, tagOf, text, timing } from './replies.ts'
 import * as scripts from './scripts.ts'
 import { sizeOf } from './size.ts'
 import type {
   Change,
   CreateReply,
-  Gone,
   Listed,
   LoadReply,
   Move,
-  Moved,
   MoveReply,
   NewSession,
   Owner,
@@ -23,8 +23,6 @@ import type {
   SaveReply,
   SessionStore,
   Sparing,
-  Stored,
-  Timing,
 } from './store.ts'
 
 export interface RedisSessionSettings {
@@ -36,7 +34,6 @@ export interface RedisSessionSettings {
 
 /** Calls that only make something gone may run late: they carry no deadline. */
 const ANY_TIME = false
-const GONE: Gone = { state: 'gone' }
 
 /** Sessions as hashes in Redis: one script, one round trip for each step. */
 export class RedisSessionStore implements SessionStore {
@@ -46,6 +43,7 @@ export class RedisSessionStore implements SessionStore {
   readonly #redis: RedisPort
   readonly #settings: RedisSessionSettings
   readonly #cluster: boolean
+  readonly #quick: QuickLoads
 
   constructor(redis: RedisPort, settings: RedisSessionSettings) {
     this.#redis = redis
@@ -53,6 +51,7 @@ export class RedisSessionStore implements SessionStore {
     this.random = redis.random
     this.#settings = settings
     this.#cluster = redis.topology === 'cluster'
+    this.#quick = new QuickLoads(redis, settings.deadlineMs)
   }
 
   async create(place: Place, session: NewSession): Promise<CreateReply> {
@@ -83,18 +82,23 @@ export class RedisSessionStore implements SessionStore {
     )
     const [state, ...rest] = list(reply)
     if (state !== 'created') return { state: state as 'exists' | 'revoked' }
+    this.#quick.saw(place.key, owner)
     return { state, ...timing(rest), endsAt: Number(rest[3]) } as const
   }
 
   async load(place: Place, touchEveryMs: number): Promise<LoadReply> {
-    const reply = list(
-      await this.#run(scripts.LOAD, [place.key], place.member, [num(touchEveryMs)], ANY_TIME),
-    )
+    const quick = await this.#quick.find(place, touchEveryMs)
+    if (quick) return quick
+    const args = [num(touchEveryMs)]
+    const reply = list(await this.#run(scripts.LOAD, [place.key], place.member, args, ANY_TIME))
     const early = ending(reply)
     if (early) return early
     const far = text(reply[1])
     if (far !== '' && (await this.#ask(far, ['HEXISTS', far, place.member])) !== 1) return GONE
-    return { state: 'found', stored: storedOf(reply) }
+    const [, , now, expiresAt, fields] = reply
+    const stored = storedOf(list(fields ?? []), Number(now), Number(expiresAt))
+    this.#quick.saw(place.key, stored.owner)
+    return { state: 'found', stored }
   }
 
   async save(place: Place, changes: readonly Change[], bounds: SaveBounds): Promise<SaveReply> {
@@ -124,7 +128,11 @@ export class RedisSessionStore implements SessionStore {
     if (early) return early
     const far = text(reply[1])
     if (far !== '' && (await this.#ask(far, ['HDEL', far, place.member])) !== 1) return GONE
-    return { state: 'destroyed', stored: storedOf(reply) } as const
+    const [, , now, expiresAt, fields] = reply
+    return {
+      state: 'destroyed',
+      stored: storedOf(list(fields ?? []), Number(now), Number(expiresAt)),
+    } as const
   }
 
   async move(move: Move): Promise<MoveReply> {
@@ -259,45 +267,4 @@ export class RedisSessionStore implements SessionStore {
   }
 }
 
-/** `[_, far, now, expiresAt, [name, text, …]]` */
-function storedOf(reply: readonly Reply[]): Stored {
-  const flat = list(reply[4] ?? [])
-  const fields = new Map<string, string>()
-  const meta: { [name: string]: string } = {}
-  for (let i = 0; i < flat.length; i += 2) {
-    const name = text(flat[i])
-    if (name.startsWith('.')) fields.set(name.slice(1), text(flat[i + 1]))
-    else meta[name] = text(flat[i + 1])
-  }
-  const { '@x': index, '@u': user = '', '@m': note = '' } = meta
-  return {
-    fields,
-    owner: index === undefined ? undefined : { index, user },
-    note,
-    idleMs: Number(meta['@i']),
-    createdAt: Number(meta['@c']),
-    endsAt: Number(meta['@a']),
-    bytes: Number(meta['@b']),
-    version: Number(meta['@v']),
-    now: Number(reply[2]),
-    expiresAt: Number(reply[3]),
-  }
-}
-
-function ending(reply: readonly Reply[]): Gone | Moved | undefined {
-  if (reply[0] === 'gone') return GONE
-  return reply[0] === 'moved' ? { state: 'moved', to: text(reply[1]) } : undefined
-}
-
-const timing = (reply: readonly Reply[]): Timing => ({
-  version: Number(reply[0]),
-  now: Number(reply[1]),
-  expiresAt: Number(reply[2]),
-})
-
-const list = (reply: Reply): readonly Reply[] => (Array.isArray(reply) ? reply : [])
-const text = (reply: Reply | undefined): string =>
-  reply === null || reply === undefined || Array.isArray(reply) ? '' : String(reply)
-const num = (value: number): string => String(Math.round(value))
 const sha1 = (value: string): string => createHash('sha1').update(value).digest('hex')
-const tagOf = (key: string): string => key.slice(key.indexOf('{') + 1, key.indexOf('}'))

@@ -39,16 +39,15 @@ local function listed(index)
   return false
 end
 
-local function extend(key, idle, ends, every)
-  local left = redis.call('PTTL', key)
-  local till = math.min(now + tonumber(idle), tonumber(ends))
-  if left < 0 or (every >= 0 and math.abs(till - now - left) >= math.max(every, 1)) then
-    redis.call('PEXPIREAT', key, int(till))
-    return int(till)
-  end
-  return int(now + left)
+local function renew(key, idle, ends)
+  local till = int(math.min(now + tonumber(idle), tonumber(ends)))
+  redis.call('PEXPIREAT', key, till)
+  return till
 end
+`
 
+/** For those that put a session into a user's index. A user with too many loses the oldest. */
+const REGISTERS = `
 local function register(index, who, key, ends, max, seed)
   redis.call('HSETNX', index, '@e', seed)
   redis.call('HSET', index, who, int(now) .. ' ' .. int(ends) .. ' ' .. key)
@@ -86,7 +85,14 @@ if tonumber(m[4]) <= now then
   return { 'gone' }
 end
 local far = m[2] and not near(m[2]) and m[2] or ''
-local till = extend(KEYS[1], m[3], m[4], tonumber(ARGV[4]))
+local every, left = tonumber(ARGV[4]), redis.call('PTTL', KEYS[1])
+local gain = math.abs(math.min(tonumber(m[3]), tonumber(m[4]) - now) - left)
+local till
+if left < 0 or (every >= 0 and gain >= math.max(every, 1)) then
+  till = renew(KEYS[1], m[3], m[4])
+else
+  till = int(now + left)
+end
 return { 'found', far, int(now), till, redis.call('HGETALL', KEYS[1]) }
 `,
 )
@@ -97,7 +103,7 @@ return { 'found', far, int(now), till, redis.call('HGETALL', KEYS[1]) }
  */
 export const CREATE = defineScript(
   'session-create',
-  `${RULES}
+  `${RULES}${REGISTERS}
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'exists' } end
 local ends = now + tonumber(ARGV[5])
 if KEYS[2] then
@@ -108,7 +114,7 @@ redis.call('HSET', KEYS[1], '@i', ARGV[4], '@a', int(ends), '@c', int(now), '@v'
 if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], '@x', ARGV[10], '@u', ARGV[11]) end
 if ARGV[12] ~= '' then redis.call('HSET', KEYS[1], '@m', ARGV[12]) end
 if #ARGV > 12 then redis.call('HSET', KEYS[1], unpack(ARGV, 13)) end
-return { 'created', 1, int(now), extend(KEYS[1], ARGV[4], ends, 0), int(ends) }
+return { 'created', 1, int(now), renew(KEYS[1], ARGV[4], ends), int(ends) }
 `,
 )
 
@@ -119,7 +125,7 @@ return { 'created', 1, int(now), extend(KEYS[1], ARGV[4], ends, 0), int(ends) }
 export const SAVE = defineScript(
   'session-save',
   `${RULES}
-local m = redis.call('HMGET', KEYS[1], '@r', '@x', '@i', '@a', '@b')
+local m = redis.call('HMGET', KEYS[1], '@r', '@x', '@i', '@a', '@b', '@v')
 if m[1] then return { 'moved', m[1] } end
 if not m[3] or not m[4] or tonumber(m[4]) <= now or not listed(m[2]) then return { 'gone' } end
 local conflicts, delta, count = {}, 0, 0
@@ -153,17 +159,20 @@ end
 if (delta > 0 and bytes > tonumber(ARGV[4])) or (count > 0 and fields + count > tonumber(ARGV[5])) then
   return { 'too-large', int(bytes), int(fields + count) }
 end
+local version = int((tonumber(m[6]) or 0) + 1)
+local sets, gone = { '@b', int(bytes), '@v', version }, {}
 for i = 6, #ARGV, 3 do
   local change = ARGV[i + 2]
   if string.sub(change, 1, 1) == '=' then
-    redis.call('HSET', KEYS[1], ARGV[i], string.sub(change, 2))
+    sets[#sets + 1] = ARGV[i]
+    sets[#sets + 1] = string.sub(change, 2)
   else
-    redis.call('HDEL', KEYS[1], ARGV[i])
+    gone[#gone + 1] = ARGV[i]
   end
 end
-redis.call('HSET', KEYS[1], '@b', int(bytes))
-local version = redis.call('HINCRBY', KEYS[1], '@v', 1)
-return { 'saved', version, int(now), extend(KEYS[1], m[3], m[4], 0) }
+redis.call('HSET', KEYS[1], unpack(sets))
+if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
+return { 'saved', version, int(now), renew(KEYS[1], m[3], m[4]) }
 `,
 )
 
@@ -191,7 +200,7 @@ return { 'destroyed', far, int(now), int(now), flat }
  */
 export const MOVE = defineScript(
   'session-move',
-  `${RULES}
+  `${RULES}${REGISTERS}
 local m = redis.call('HMGET', KEYS[1], '@r', '@x', '@i', '@a', '@v')
 if m[1] then return { 'moved', m[1] } end
 if not m[3] or not m[4] or tonumber(m[4]) <= now or not listed(m[2]) then return { 'gone' } end
@@ -214,14 +223,14 @@ if ARGV[5] ~= '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
 end
 local version = redis.call('HINCRBY', KEYS[2], '@v', 1)
-return { 'moved-now', version, int(now), extend(KEYS[2], m[3], ends, 0), int(ends) }
+return { 'moved-now', version, int(now), renew(KEYS[2], m[3], ends), int(ends) }
 `,
 )
 
 /** KEYS session, and the index where it is near. ARGV 4 index ('' = no user), 5 user, 6 most sessions, 7 epoch. */
 export const ASSIGN = defineScript(
   'session-assign',
-  `${RULES}
+  `${RULES}${REGISTERS}
 local m = redis.call('HMGET', KEYS[1], '@x', '@i', '@a')
 if not m[2] or not m[3] or tonumber(m[3]) <= now or not listed(m[1]) then return { 'gone' } end
 local far = ''
@@ -245,7 +254,7 @@ export const RETIME = defineScript(
 local m = redis.call('HMGET', KEYS[1], '@x', '@i', '@a')
 if not m[2] or not m[3] or tonumber(m[3]) <= now or not listed(m[1]) then return 0 end
 redis.call('HSET', KEYS[1], '@i', ARGV[4])
-extend(KEYS[1], ARGV[4], m[3], 0)
+renew(KEYS[1], ARGV[4], m[3])
 return 1
 `,
 )
@@ -253,7 +262,7 @@ return 1
 /** KEYS index. For a session in another slot. ARGV 4 session key, 5 absolute ms from now, 6 most, 7 epoch, 8 mark. */
 export const REGISTER = defineScript(
   'session-register',
-  `${RULES}
+  `${RULES}${REGISTERS}
 if ARGV[8] ~= '' and redis.call('HGET', KEYS[1], '@e') ~= ARGV[8] then return 0 end
 register(KEYS[1], member, ARGV[4], now + tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7])
 return 1

@@ -7,8 +7,10 @@ import type { RedisPort } from '../../src/redis/port.ts'
 import { SessionReadOnly } from '../../src/session/errors.ts'
 import type { SessionsOptions } from '../../src/session/options.ts'
 import { createSessions } from '../../src/session/sessions.ts'
-import { countCommands } from '../support/monitor.ts'
+import { countCommands, countTrips } from '../support/monitor.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('base64url')
 
 describe('sessions in a real Redis', () => {
   let redis: RedisServer
@@ -39,14 +41,15 @@ describe('sessions in a real Redis', () => {
     const { result: session, requests: creating } = await countCommands(redis, () =>
       sessions.create({ a: 1 }, { user: 'u' }),
     )
-    const { result: loaded, requests: loading } = await countCommands(redis, () => sessions.load(session.id))
+    const { result: loaded, byName: loading } = await countCommands(redis, () => sessions.load(session.id))
     const unchanged = await countCommands(redis, () => sessions.update(loaded!))
     loaded!.data.a = 2
     const saving = await countCommands(redis, () => sessions.update(loaded!))
     const regenerating = await countCommands(redis, () => sessions.regenerate(loaded!))
     const revoking = await countCommands(redis, () => sessions.revokeUser('u', { except: loaded! }))
     const destroying = await countCommands(redis, () => sessions.destroy(loaded!))
-    expect({ creating, loading }).toEqual({ creating: 1, loading: 1 })
+    expect(creating).toBe(1)
+    expect(loading).toEqual({ PTTL: 1, HGETALL: 1, HEXISTS: 1 })
     // The first use of a script may send it whole, as one more command.
     expect(unchanged.requests).toBe(0)
     expect(saving.requests).toBeLessThanOrEqual(2)
@@ -55,15 +58,75 @@ describe('sessions in a real Redis', () => {
     expect(destroying.requests).toBe(1)
   })
 
-  it('touches at most once in touchEvery: a burst of reads writes nothing [L27]', async () => {
+  it('loads in one round trip: the first time in a process by script, from then on by plain reads', async () => {
+    const counter = await countTrips(redis.port)
+    const far = connectRedis(counter.url)
+    await far.ready(10_000)
+    const name = `trips${names}`
+    const sessions = open({ name, redis: far })
+    const here = open({ name })
+    const made = [await here.create({ a: 1 }), await here.create({ a: 1 }, { user: 'u' })]
+    await sessions.load((await here.create({})).id)
+    for (const { id } of made) {
+      const trips: number[] = []
+      // The connection's own housekeeping counts too, now and then.
+      for (let i = 0; i < 5; i++) trips.push(await counter.during(() => sessions.load(id)))
+      expect(Math.min(...trips)).toBe(1)
+      expect(trips.filter((each) => each > 1).length).toBeLessThanOrEqual(2)
+      expect((await sessions.load(id))?.data).toEqual({ a: 1 })
+    }
+    await far.close()
+    await counter.stop()
+  })
+
+  it('touches at most once in touchEvery: a burst of reads writes nothing [L27] [S0-22]', async () => {
     const sessions = open({ idle: '30m', touchEvery: '1m' })
-    const { id } = await sessions.create({ a: 1 })
-    const seen = await countCommands(redis, async () => {
-      for (let i = 0; i < 20; i++) await sessions.load(id)
-    })
-    expect(seen.requests).toBe(20)
-    expect(seen.inScripts).not.toHaveProperty('PEXPIREAT')
-    expect(seen.inScripts).not.toHaveProperty('HSET')
+    for (const user of [undefined, 'anna']) {
+      const { id } = await sessions.create({ a: 1 }, { user })
+      const seen = await countCommands(redis, async () => {
+        for (let i = 0; i < 20; i++) await sessions.load(id)
+      })
+      const asked = user ? { HEXISTS: 20 } : {}
+      expect(seen.byName).toEqual({ PTTL: 20, HGETALL: 20, ...asked })
+      expect(seen.inScripts).toEqual({})
+    }
+  })
+
+  it('sees at once what another process ended, revoked, replaced, gave away or touched [L27] [L28]', async () => {
+    const name = `quick${names}`
+    const [here, there] = [open({ name }), open({ name, idle: '20m' })]
+    const seen = async (user?: string) => {
+      const { id } = await here.create({ a: 1 }, { user })
+      expect((await here.load(id))?.data).toEqual({ a: 1 })
+      return id
+    }
+    const destroyed = await seen()
+    await there.destroy(destroyed)
+    expect(await here.load(destroyed)).toBeUndefined()
+    const revoked = await seen('anna')
+    await there.revokeUser('anna')
+    expect(await here.load(revoked)).toBeUndefined()
+    const moved = await there.load(await seen('bea'))
+    const before = moved!.id
+    await there.regenerate(moved!)
+    expect((await here.load(before))?.id).toBe(moved!.id)
+    const login = await there.load(await seen())
+    const planted = login!.id
+    await there.regenerate(login!, { user: 'cleo' })
+    expect(await here.load(planted)).toBeUndefined()
+    expect((await here.load(login!.id))?.user).toBe('cleo')
+    const given = await there.load(await seen('dora'))
+    await there.assign(given!, 'emma')
+    expect((await here.load(given!.id))?.user).toBe('emma')
+    await there.revokeUser('dora')
+    expect((await here.load(given!.id))?.user).toBe('emma')
+    await there.assign(given!, undefined)
+    expect((await here.load(given!.id))?.user).toBeUndefined()
+    // Most of its life is gone: a touch is due, and the next look makes it.
+    const [key] = (await redis.cli('KEYS', `hf:shop:session:*${sha256(given!.id)}`)) as [string]
+    await redis.cli('PEXPIRE', key, '5000')
+    expect((await here.load(given!.id))?.expiresIn).toBeGreaterThan(60_000)
+    expect(Number(await redis.cli('PTTL', key))).toBeGreaterThan(60_000)
   })
 
   it('has neither id nor user in any key, and a life on each [S0-22]', async () => {
