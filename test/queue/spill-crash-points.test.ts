@@ -88,7 +88,7 @@ describe('the crash points of the local file', () => {
         const label = `byte ${at} xor ${mask}`
         expect(log.found.damage.length, label).toBe(1)
         expect(log.found.tornBytes, label).toBe(0)
-        const [{ offset, bytes: length }] = log.found.damage as [{ offset: number; bytes: number }]
+        const { offset, bytes: length } = log.found.damage[0]!
         expect(offset <= at && at < offset + length, label).toBe(true)
         const kept = [...disk.images.keys()].find((file) => file.startsWith('damaged-'))!
         expect(await disk.readFile(kept), label).toEqual(changed.subarray(offset, offset + length))
