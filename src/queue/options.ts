@@ -202,7 +202,6 @@ export interface QueueStats {
   readonly backend: 'embedded' | 'bullmq'
   /** Messages acknowledged and not yet settled, as last seen (`asOf`), the held ones included. */
   readonly depth: number
-  readonly held: number
   readonly dead: number
   /** Age of the oldest unsettled message in ms; 0 when there is none. */
   readonly oldestMs: number

@@ -1,0 +1,246 @@
+import type { Timer } from '../../base/clock.ts'
+import type { Reply } from '../../redis/link.ts'
+import type { RedisNode, RedisPort } from '../../redis/port.ts'
+import type { HeldParcel, PartitionLease, Settlement } from '../backend.ts'
+import { QueueUnavailable } from '../errors.ts'
+import type { PartitionPlace } from './layout.ts'
+import type { BullJob, BullStore } from './library.ts'
+import { FREE, RENEW } from './scripts.ts'
+
+export interface LeaseSetup {
+  readonly port: RedisPort
+  readonly store: BullStore
+  readonly place: PartitionPlace
+  readonly token: string
+  readonly fence: number
+  /** Life of the lease unless renewed, ms. */
+  readonly ttl: number
+  /** Monotonic time before the command that won the lease was sent. */
+  readonly since: number
+  readonly deadline: number
+  /** How long settled ids are remembered, at least, ms. */
+  readonly dedupe: number
+  ended(): void
+}
+
+/** Jobs under our lease need no lock of BullMQ's own. */
+const NO_LOCK = '0'
+/** Part of the lease's life that may pass before it counts as lost here: slack for clocks that run unevenly. */
+const TRUST = 0.9
+
+/** One partition of a queue in BullMQ, owned. */
+export class BullLease implements PartitionLease {
+  readonly partition: number
+  readonly fence: number
+  readonly #setup: LeaseSetup
+  readonly #lost = new AbortController()
+  readonly #held = new Set<string>()
+  #goodUntil: number
+  #renewal: Timer | undefined
+  #end: Timer | undefined
+  #isAdopted = false
+  #isReleased = false
+  /** Parcels asked for next: as many as are likely to be there, since each is one command. */
+  #stride = 4
+  #position = 0
+
+  constructor(setup: LeaseSetup) {
+    this.#setup = setup
+    this.partition = setup.place.index
+    this.fence = setup.fence
+    this.#goodUntil = setup.since + setup.ttl * TRUST
+    this.#watch()
+    this.#renewLater()
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  async take(most: number): Promise<readonly HeldParcel[]> {
+    this.#assertHeld()
+    if (!this.#isAdopted) {
+      // What an owner before us held and did not settle comes first again.
+      await this.#returnForeign()
+      this.#isAdopted = true
+    }
+    const found = await this.#fetch(Math.min(most, this.#stride))
+    this.#stride =
+      found.asked > found.parcels.length ? Math.max(1, found.parcels.length + 1) : this.#stride * 2
+    if (found.isAlone) return found.parcels
+    // Somebody who lost this lease took a parcel all the same, by a command that was late: it must not
+    // be overtaken. Everything goes back and is taken again, in order.
+    for (const { handle } of found.parcels) this.#held.delete(handle)
+    await this.#returnForeign()
+    return []
+  }
+
+  async settle(parcels: readonly Settlement[], done: readonly string[]): Promise<void> {
+    this.#assertHeld()
+    const { store, place, deadline } = this.#setup
+    const node = this.#node()
+    const sent: Promise<unknown>[] = []
+    if (done.length > 0) {
+      const key = place.done(this.#window(node))
+      sent.push(node.send(['SADD', key, ...done], { deadline }))
+      sent.push(node.send(['PEXPIRE', key, String(this.#setup.dedupe * 2)], { deadline }))
+    }
+    let count = 0
+    for (const { handle, count: messages } of parcels) {
+      count += messages
+      // Forgotten in the order of sending, so that a count of active jobs that is asked for next fits.
+      this.#held.delete(handle)
+      sent.push(store.moveToCompleted({ id: handle, opts: {} }, null, true, NO_LOCK, false).catch(unlessGone))
+    }
+    if (count > 0) sent.push(node.send(['HINCRBY', place.count, 'settled', String(count)], { deadline }))
+    await all(sent)
+  }
+
+  async seen(ids: readonly string[]): Promise<ReadonlySet<string>> {
+    if (ids.length === 0) return new Set()
+    const { place, deadline } = this.#setup
+    const node = this.#node()
+    const window = this.#window(node)
+    const replies = await Promise.all(
+      [window, window - 1].map((w) => node.send(['SMISMEMBER', place.done(w), ...ids], { deadline })),
+    )
+    return new Set(ids.filter((_, i) => replies.some((reply) => (reply as number[])[i] === 1)))
+  }
+
+  async note(handle: string, note: string): Promise<void> {
+    this.#assertHeld()
+    await this.#setup.store.updateProgress(handle, note)
+  }
+
+  async release(): Promise<void> {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    this.#stop()
+    const { port, place, token, deadline, ended } = this.#setup
+    ended()
+    if (this.lost.aborted || port.clock.mono() >= this.#goodUntil) return
+    try {
+      this.#held.clear()
+      await this.#returnForeign()
+      await this.#node().eval(FREE, [place.lease], [token], { deadline })
+    } catch {
+      // It ends by itself, and the next owner puts the parcels back.
+    }
+  }
+
+  async #fetch(asked: number): Promise<{ asked: number; parcels: HeldParcel[]; isAlone: boolean }> {
+    const { store } = this.#setup
+    const before = this.#held.size
+    // All leave in one tick and in this order, so the count is that right after the last of them.
+    const jobs = Array.from({ length: asked }, () => store.moveToActive(NO_LOCK))
+    const counts = store.getCounts(['active'])
+    await Promise.allSettled([...jobs, counts])
+    // A reply that is missing leaves a job active that nobody holds: the next look at the count finds it.
+    const taken = await Promise.all(jobs)
+    const [active = 0] = await counts
+    this.#assertHeld()
+    const parcels: HeldParcel[] = []
+    for (const [job, id] of taken) {
+      if (!job) continue
+      this.#held.add(id)
+      parcels.push(this.#parcel(job, id))
+    }
+    parcels.sort((a, b) => a.position - b.position)
+    return { asked, parcels, isAlone: active <= before + parcels.length }
+  }
+
+  #parcel(job: BullJob, id: string): HeldParcel {
+    const number = Number(id)
+    // A job that somebody added by hand under a name of his own stands where it was found.
+    this.#position = Number.isSafeInteger(number) ? number : this.#position + 0.001
+    return {
+      handle: id,
+      position: this.#position,
+      text: job.data ?? '',
+      count: Number.parseInt(job.name, 10) || 1,
+      deliveries: job.attemptsStarted ?? 1,
+      note: typeof job.progress === 'string' ? job.progress : undefined,
+    }
+  }
+
+  /** Puts every active job that we do not hold back to the front, in the order of their numbers. */
+  async #returnForeign(): Promise<void> {
+    const { store, place, deadline } = this.#setup
+    const ours = new Set(this.#held)
+    const reply = await this.#node().send(['LRANGE', place.active, '0', '-1'], { deadline })
+    const foreign = (reply as Reply[]).map(String).filter((id) => !ours.has(id))
+    // The last one put to the front is the first one out.
+    foreign.sort((a, b) => Number(b) - Number(a))
+    await all(foreign.map((id) => store.moveJobFromActiveToWait(id, NO_LOCK).catch(unlessGone)))
+  }
+
+  #node(): RedisNode {
+    return this.#setup.port.nodeFor(this.#setup.place.lease)
+  }
+
+  #window(node: RedisNode): number {
+    return Math.floor(node.serverNow() / this.#setup.dedupe)
+  }
+
+  #assertHeld(): void {
+    if (!this.#isReleased && !this.lost.aborted && this.#setup.port.clock.mono() < this.#goodUntil) return
+    throw new QueueUnavailable('this process does not own the partition any more')
+  }
+
+  #renewLater(ms = this.#setup.ttl / 3): void {
+    this.#renewal = this.#setup.port.clock.after(ms, () => void this.#renew())
+  }
+
+  async #renew(): Promise<void> {
+    const { port, place, token, ttl } = this.#setup
+    const sentAt = port.clock.mono()
+    const deadline = Math.max(50, Math.min(ttl / 3, this.#goodUntil - sentAt))
+    try {
+      const reply = await this.#node().eval(RENEW, [place.lease], [token, String(ttl)], { deadline })
+      if (reply !== 1) return this.#lose('somebody else owns the partition')
+      this.#goodUntil = sentAt + ttl * TRUST
+      if (!this.lost.aborted && !this.#isReleased) this.#renewLater()
+    } catch {
+      // Tried again until the lease can no longer be proven.
+      if (!this.lost.aborted && !this.#isReleased) this.#renewLater(Math.min(200, ttl / 10))
+    }
+  }
+
+  /** Does not rest on Redis: without a renewal in time the lease is lost, whatever the cause. */
+  #watch(): void {
+    const { clock } = this.#setup.port
+    this.#end = clock.after(Math.max(1, this.#goodUntil - clock.mono()), () => {
+      if (clock.mono() >= this.#goodUntil)
+        this.#lose('the lease of the partition could not be renewed in time')
+      else this.#watch()
+    })
+  }
+
+  #lose(why: string): void {
+    if (this.lost.aborted || this.#isReleased) return
+    this.#stop()
+    this.#lost.abort(new QueueUnavailable(why))
+    this.#setup.ended()
+  }
+
+  #stop(): void {
+    this.#renewal?.cancel()
+    this.#end?.cancel()
+  }
+}
+
+/** Waits for all before it throws, so that nothing rejects behind anybody's back. */
+async function all<T>(sent: readonly Promise<T>[]): Promise<T[]> {
+  const replies = await Promise.allSettled(sent)
+  return replies.map((reply) => {
+    if (reply.status === 'rejected') throw reply.reason
+    return reply.value
+  })
+}
+
+/** BullMQ rejects with an error of its own for a job that is not there or not active any more. */
+function unlessGone(error: unknown): number {
+  const isBullmqs = error instanceof Error && 'code' in error && typeof error.code === 'number'
+  if (isBullmqs) return 0
+  throw error
+}

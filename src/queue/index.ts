@@ -1,0 +1,37 @@
+export { createQueue, type QueueRedis, type QueueSetup } from './create.ts'
+export type { DeadLetters } from './dead-letters.ts'
+export { InvalidMessage, QueueFull, QueueMismatch, QueueUnavailable, QueueUncertain } from './errors.ts'
+export {
+  type QueueAddEvent,
+  type QueueBatchEvent,
+  type QueueDepthEvent,
+  type QueueFaultEvent,
+  type QueueLeaseEvent,
+  type QueueSkipEvent,
+  queueAddEvents,
+  queueBatchEvents,
+  queueDepthEvents,
+  queueFaultEvents,
+  queueLeaseEvents,
+  queueSkipEvents,
+} from './events.ts'
+export type {
+  AddOptions,
+  BatchContext,
+  BatchHandler,
+  BatchOptions,
+  DeadLetter,
+  Durability,
+  HandlerResult,
+  Message,
+  OutboxOptions,
+  Outcome,
+  ParcelOptions,
+  PressureOptions,
+  QueueOptions,
+  QueueStats,
+  RetryOptions,
+  SpillOptions,
+  SqlRunner,
+} from './options.ts'
+export type { Queue } from './queue.ts'
