@@ -34,6 +34,7 @@ export {
 export type { Defined, Definition } from './cache/define.ts'
 export type { EncryptionSetup } from './cache/encrypt.ts'
 export type { Inspection } from './cache/inspect.ts'
+export type { KeyPage, PageOptions } from './cache/key-page.ts'
 export type { LoadMissing } from './cache/many.ts'
 export { type MutateOptions, MutationNotAcknowledged } from './cache/mutate.ts'
 export type {

@@ -21,6 +21,7 @@ import {
 import { type Defined, type Definition, define } from './define.ts'
 import { Memo } from './holder.ts'
 import { type Inspection, inspectKey } from './inspect.ts'
+import { type KeyPage, keyPage, type PageOptions } from './key-page.ts'
 import { type Found, lookUp } from './look.ts'
 import { getOrSetMany, type LoadMissing, readMany } from './many.ts'
 import { type MutateOptions, mutate } from './mutate.ts'
@@ -294,9 +295,20 @@ export class Cache implements Scope {
   }
 
   /** Key names that match, in the form the store knows them, namespaces before `|`. */
-  scan(glob = '*'): AsyncIterable<readonly string[]> {
+  async *scan(glob = '*'): AsyncGenerator<readonly string[]> {
     this.#refuseClosed()
-    return this.core.store.scan(this.prefix + encodeGlob(glob))
+    for await (const { keys } of this.core.store.scan(this.prefix + encodeGlob(glob))) {
+      if (keys.length > 0) yield keys
+    }
+  }
+
+  /**
+   * One page of the keys that match, in the form that this namespace takes them, bounded in time.
+   * @throws InvalidOption, RedisUnavailable, RedisTimeout
+   */
+  async keys(glob = '*', options: PageOptions = {}): Promise<KeyPage> {
+    this.#refuseClosed()
+    return keyPage(this, encodeGlob(glob), options)
   }
 
   /** Loads what is not there yet, a few at a time. Never rejects for a failing loader: see the report. */

@@ -19,6 +19,7 @@ export {
 export type { Defined, Definition } from './define.ts'
 export type { EncryptionSetup } from './encrypt.ts'
 export type { Inspection } from './inspect.ts'
+export type { KeyPage, PageOptions } from './key-page.ts'
 export type { LoadMissing } from './many.ts'
 export { MemoryStore, type MemoryStoreSetup } from './memory-store.ts'
 export { type MutateOptions, MutationNotAcknowledged } from './mutate.ts'
@@ -32,5 +33,5 @@ export type {
   WriteOptions,
 } from './options.ts'
 export type { CacheStats, CorruptEvent, LoadEvent, LookupEvent, WriteEvent } from './stats.ts'
-export type { CacheStore, Mark, StoreCounters, Wait } from './store.ts'
+export type { CacheStore, Mark, ScanBatch, StoreCounters, Wait } from './store.ts'
 export type { WarmEntry, WarmOptions, WarmProgress, WarmReport } from './warm.ts'

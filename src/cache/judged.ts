@@ -1,11 +1,20 @@
 import { Closed } from '../base/errors.ts'
+import { decodeName } from '../base/key.ts'
 import type { Cache } from './cache.ts'
+import { BAD, open } from './entry.ts'
 import { Memo } from './holder.ts'
 import { getOrLoad, type Judge } from './load.ts'
 import type { CacheOptions, Loader } from './options.ts'
 import { Reporter } from './reporter.ts'
 import type { Outcome } from './stats.ts'
 import type { Entry } from './store.ts'
+
+export interface Looked {
+  readonly value: unknown
+  readonly fresh: boolean
+  readonly heldOff: boolean
+  readonly tags: readonly string[]
+}
 
 /**
  * A cache for callers whose rules of freshness are richer than a ttl, as HTTP's are: they see what
@@ -54,6 +63,25 @@ export class JudgedCache {
     }
     const done = (outcome: Outcome): void => this.#reporter.count('http', key, outcome, began)
     return (await getOrLoad(ask, done)) as T
+  }
+
+  /** What is stored, fresh or stale, without loading and without counting. */
+  async look(key: string, options: CacheOptions): Promise<Looked | undefined> {
+    const cache = this.#cache
+    if (cache.core.closed) throw new Closed()
+    const { store } = cache.core
+    const name = cache.nameOf(key)
+    const settings = cache.settings(options)
+    const local = store.peek(name)
+    const reply = local ? undefined : await store.read(name, settings.tags)
+    const entry = local ?? (reply?.state === 'found' ? reply.entry : undefined)
+    if (entry === undefined) return undefined
+    const value = await open(cache, entry, settings)
+    if (value === BAD) return undefined
+    const tags = entry.tags
+      .filter((tag) => !tag.startsWith('~'))
+      .map((tag) => decodeName(tag.slice(cache.prefix.length)))
+    return { value, fresh: entry.freshUntil > store.serverNow(), heldOff: cache.core.isHeldOff(name), tags }
   }
 
   /** Whether this process is loading the key. */

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { Lru } from '../memory/lru.ts'
 import { compileGlob } from './glob.ts'
+import { scanNames } from './name-scan.ts'
 import {
   type CacheStore,
   type Draft,
@@ -14,6 +15,7 @@ import {
   type LeaseReply,
   type Mark,
   type ReadReply,
+  type ScanBatch,
   type StoreCounters,
   type StoreInspection,
 } from './store.ts'
@@ -30,7 +32,6 @@ export interface MemoryStoreSetup {
 
 /** What an entry costs beside its body and names: the objects around it. */
 const OVERHEAD_BYTES = 200
-const SCAN_BATCH = 500
 
 /** Seq of the last hard and the last soft invalidation of a tag. */
 interface TagVersion {
@@ -211,10 +212,9 @@ export class MemoryStore implements CacheStore {
     return Promise.resolve(true)
   }
 
-  async *scan(glob: string): AsyncIterable<readonly string[]> {
-    const matches = compileGlob(glob)
-    const keys = [...this.#slots.keys()].filter((key) => matches(key) && this.#slotEntry(key) !== undefined)
-    for (let i = 0; i < keys.length; i += SCAN_BATCH) yield keys.slice(i, i + SCAN_BATCH)
+  scan(glob: string, from?: string): AsyncIterable<ScanBatch> {
+    const isThere = (key: string): boolean => this.#slotEntry(key) !== undefined
+    return scanNames(() => this.#slots.keys(), glob, isThere, from)
   }
 
   inspect(key: string): Promise<StoreInspection> {

@@ -5,6 +5,7 @@ import type {
   LeaseReply,
   Mark,
   ReadReply,
+  ScanBatch,
   StoreCounters,
   StoreInspection,
 } from './store.ts'
@@ -76,7 +77,7 @@ export class OffStore implements CacheStore {
   async touch(): Promise<boolean> {
     return false
   }
-  async *scan(): AsyncGenerator<readonly string[]> {}
+  async *scan(): AsyncGenerator<ScanBatch> {}
   async inspect(): Promise<StoreInspection> {
     return {
       tier: 'none',

@@ -117,6 +117,13 @@ export interface StoreInspection {
   readonly leased: boolean
 }
 
+/** Some names of a scan, perhaps none. */
+export interface ScanBatch {
+  readonly keys: readonly string[]
+  /** Where to go on after them; undefined at the end. */
+  readonly next: string | undefined
+}
+
 export interface CacheStore {
   readonly shared: boolean
   serverNow(): number
@@ -155,7 +162,7 @@ export interface CacheStore {
   /** Extends or shortens the life of a present entry without touching its value. False = absent. */
   touch(key: string, ttlMs: number, staleMs: number): Promise<boolean>
   /** Key names in no order, each at most a few times; bounded work per step. */
-  scan(glob: string): AsyncIterable<readonly string[]>
+  scan(glob: string, from?: string): AsyncIterable<ScanBatch>
   inspect(key: string): Promise<StoreInspection>
   /** Counts since creation: what the layer above cannot see. */
   counters(): StoreCounters

@@ -174,6 +174,30 @@ export function cacheVerbContract(
       assert.equal(await first.has('other'), true)
     })
 
+    it('pages through keys by cursor, each once, counts beyond the page, and refuses a foreign cursor [S3-22]', async () => {
+      const { first, second } = await backend.open()
+      for (let i = 0; i < 25; i++) await first.set(`task:${i}`, i)
+      await first.set('other', 1)
+      await first.namespace('n').set('task:99', 1)
+      const page = await second.keys('task:*', { limit: 10, budget: '10s' })
+      assert.equal(page.keys.length, 10)
+      assert.equal(page.found, 25)
+      assert.equal(page.truncated, false)
+      const seen = [...page.keys]
+      let cursor = page.cursor
+      while (cursor !== undefined) {
+        const next = await second.keys('task:*', { limit: 10, cursor, budget: '10s' })
+        seen.push(...next.keys)
+        cursor = next.cursor
+      }
+      assert.deepEqual(seen.sort(), Array.from({ length: 25 }, (_, i) => `task:${i}`).sort())
+      assert.deepEqual((await second.namespace('n').keys()).keys, ['task:99'])
+      for (const limit of [0, -1, 1.5, 10_001, Number.NaN]) await assert.rejects(first.keys('*', { limit }))
+      for (const bad of ['', 'x', '~', '1~1 or 1', `${'9'.repeat(40)}~0`]) {
+        await assert.rejects(first.keys('*', { cursor: bad }))
+      }
+    })
+
     it('stores with a mark only if nothing touched the key or its tags since', async () => {
       const { first, second } = await backend.open()
       const calm = await first.mark()

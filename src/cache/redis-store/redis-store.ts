@@ -15,6 +15,7 @@ import type {
   LeaseReply,
   Mark,
   ReadReply,
+  ScanBatch,
   Stamp,
   StoreCounters,
   StoreInspection,
@@ -257,7 +258,7 @@ class RedisStore implements CacheStore {
     }
     const found = new Set<string>()
     try {
-      for await (const keys of this.scan(glob)) {
+      for await (const { keys } of this.scan(glob)) {
         const fresh = keys.filter((key) => !found.has(key))
         for (const key of fresh) found.add(key)
         if (!dryRun && fresh.length > 0) await this.#step(fresh, [], soft ? 'soft' : 'hard', 'commit')
@@ -298,9 +299,9 @@ class RedisStore implements CacheStore {
     return this.#invalidator.touch(bucket, key, read.entry.tags, ttlMs, staleMs)
   }
 
-  async *scan(glob: string): AsyncGenerator<readonly string[]> {
+  scan(glob: string, from?: string): AsyncIterable<ScanBatch> {
     const layouts = this.#buckets.map((bucket) => bucket.layout)
-    yield* scanKeys(this.#port.nodes(), layouts, this.#namespace, glob, this.#deadlines.invalidate)
+    return scanKeys(this.#port.nodes(), layouts, this.#namespace, glob, this.#deadlines.invalidate, from)
   }
 
   async inspect(key: string): Promise<StoreInspection> {
