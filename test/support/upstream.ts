@@ -9,6 +9,7 @@ import { createServer } from 'node:http'
 
 export interface Upstream {
   readonly calls: number
+  readonly url: string
   calledFor(path: string): number
   /** Answers carry this; raise it for another state of the world. */
   version: number
@@ -31,6 +32,7 @@ export async function startUpstream(options: { delayMs?: number } = {}): Promise
   const address = server.address()
   const base = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
   return {
+    url: base,
     get calls() {
       return [...counts.values()].reduce((sum, count) => sum + count, 0)
     },
