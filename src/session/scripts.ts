@@ -39,8 +39,9 @@ local function listed(index)
   return false
 end
 
+-- Numbers go to Redis and back as whole ones; only a text made of one needs int().
 local function renew(key, idle, ends)
-  local till = int(math.min(now + tonumber(idle), tonumber(ends)))
+  local till = math.min(now + tonumber(idle), tonumber(ends))
   redis.call('PEXPIREAT', key, till)
   return till
 end
@@ -91,9 +92,9 @@ local till
 if left < 0 or (every >= 0 and gain >= math.max(every, 1)) then
   till = renew(KEYS[1], m[3], m[4])
 else
-  till = int(now + left)
+  till = now + left
 end
-return { 'found', far, int(now), till, redis.call('HGETALL', KEYS[1]) }
+return { 'found', far, now, till, redis.call('HGETALL', KEYS[1]) }
 `,
 )
 
@@ -114,7 +115,7 @@ redis.call('HSET', KEYS[1], '@i', ARGV[4], '@a', int(ends), '@c', int(now), '@v'
 if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], '@x', ARGV[10], '@u', ARGV[11]) end
 if ARGV[12] ~= '' then redis.call('HSET', KEYS[1], '@m', ARGV[12]) end
 if #ARGV > 12 then redis.call('HSET', KEYS[1], unpack(ARGV, 13)) end
-return { 'created', 1, int(now), renew(KEYS[1], ARGV[4], ends), int(ends) }
+return { 'created', 1, now, renew(KEYS[1], ARGV[4], ends), int(ends) }
 `,
 )
 
@@ -159,8 +160,8 @@ end
 if (delta > 0 and bytes > tonumber(ARGV[4])) or (count > 0 and fields + count > tonumber(ARGV[5])) then
   return { 'too-large', int(bytes), int(fields + count) }
 end
-local version = int((tonumber(m[6]) or 0) + 1)
-local sets, gone = { '@b', int(bytes), '@v', version }, {}
+local version = (tonumber(m[6]) or 0) + 1
+local sets, gone = { '@b', bytes, '@v', version }, {}
 for i = 6, #ARGV, 3 do
   local change = ARGV[i + 2]
   if string.sub(change, 1, 1) == '=' then
@@ -172,7 +173,7 @@ for i = 6, #ARGV, 3 do
 end
 redis.call('HSET', KEYS[1], unpack(sets))
 if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
-return { 'saved', version, int(now), renew(KEYS[1], m[3], m[4]) }
+return { 'saved', version, now, renew(KEYS[1], m[3], m[4]) }
 `,
 )
 
@@ -223,7 +224,7 @@ if ARGV[5] ~= '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
 end
 local version = redis.call('HINCRBY', KEYS[2], '@v', 1)
-return { 'moved-now', version, int(now), renew(KEYS[2], m[3], ends), int(ends) }
+return { 'moved-now', version, now, renew(KEYS[2], m[3], ends), int(ends) }
 `,
 )
 
