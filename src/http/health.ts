@@ -1,7 +1,7 @@
 import { refuseUnknown } from '../base/options.ts'
 import type { Health, Holdfast } from '../holdfast.ts'
 import { isDraining } from './draining.ts'
-import { jsonReply, type Reply } from './reply.ts'
+import { jsonReply, type WholeReply } from './reply.ts'
 
 export interface HealthOptions {
   /** Tell nodes, addresses (without credentials) and cache figures too: not for strangers. @default false */
@@ -19,14 +19,14 @@ const KNOWN = ['details', 'strict']
  * What a health endpoint answers: 200 while the application can serve, 503 once the instance is
  * closed or `gracefulShutdown` drains its server. Costs nothing: it asks no server.
  */
-export function healthReply(holdfast: Holdfast, options: HealthOptions = {}): Reply {
+export function healthReply(holdfast: Holdfast, options: HealthOptions = {}): WholeReply {
   refuseUnknown(options, KNOWN, 'health')
   const health = holdfast.health()
   const draining = isDraining(holdfast)
   const unfit = draining || health.status === 'down' || (options.strict === true && health.status !== 'ok')
   const status = draining && health.status !== 'down' ? 'draining' : health.status
   const body = options.details ? { ...health, status } : { ...brief(health), status }
-  return jsonReply(unfit ? 503 : 200, body, { 'Cache-Control': 'no-store' })
+  return jsonReply(unfit ? 503 : 200, body)
 }
 
 function brief({ driver, since, roles }: Health): object {

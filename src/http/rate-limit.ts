@@ -6,7 +6,7 @@ import type { LimitList, Limits } from '../limit/policy.ts'
 import { clientAddress, type TrustProxy } from '../limit/proxy.ts'
 import { refusal } from '../limit/refusal.ts'
 import type { Subject } from '../limit/subject.ts'
-import { jsonReply, problemReply, type Reply } from './reply.ts'
+import { jsonReply, problemReply, type WholeReply } from './reply.ts'
 import type { RequestView } from './request-view.ts'
 
 type Maybe<T> = T | undefined | Promise<T | undefined>
@@ -29,7 +29,7 @@ export interface RateLimitOptions<Request> extends HeaderOptions {
 /** What a limiter says to a request: fields for whatever answer follows, or the refusal itself. */
 export interface RateLimitVerdict {
   readonly headers: Readonly<Record<string, string>>
-  readonly refusal: Reply | undefined
+  readonly refusal: WholeReply | undefined
 }
 
 const KNOWN = ['by', 'cost', 'limits', 'trustProxy', 'legacy']
@@ -66,8 +66,7 @@ export class RateLimit<Request> {
       const decision = await this.#limiter.consume(subject, { cost: units, limits: plan })
       if (decision.allowed) return { headers: rateLimitHeaders(decision, { legacy }), refusal: undefined }
       const { status, headers, body } = refusal(decision, { legacy })
-      const said = { ...headers, 'Cache-Control': 'no-store' }
-      return { headers: {}, refusal: jsonReply(status, body, said) }
+      return { headers: {}, refusal: jsonReply(status, body, headers) }
     } catch (error) {
       // What the client sent as its identity is no name: its fault, not the application's.
       if (!(error instanceof InvalidKey)) throw error

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { type Clock, sleep, systemClock } from '../base/clock.ts'
+import { type Clock, sleep, systemClock, type Timer } from '../base/clock.ts'
 import { type Duration, toMs } from '../base/duration.ts'
 import { refuseUnknown } from '../base/options.ts'
 import type { Holdfast } from '../holdfast.ts'
@@ -30,7 +30,6 @@ export type DrainableServer = Pick<Server, 'close' | 'closeIdleConnections' | 'c
 }
 
 const KNOWN = ['signals', 'delay', 'timeout', 'clock']
-/** Kept-alive connections become idle one by one; Node closes only those that are idle at the call. */
 const SWEEP_MS = 50
 
 /**
@@ -46,32 +45,20 @@ export function gracefulShutdown(
   const { signals = ['SIGTERM', 'SIGINT'], clock = systemClock } = options
   const delayMs = toMs(options.delay ?? 0, 'delay')
   const timeoutMs = toMs(options.timeout ?? '10s', 'timeout')
-  const open = new Set<ServerResponse>()
+  const answers = openAnswers(server)
   let ending: Promise<void> | undefined
-
-  server.on('request', (_, response) => {
-    open.add(response)
-    response.once('close', () => open.delete(response))
-    if (ending) lastOf(response)
-  })
 
   const drain = async (): Promise<void> => {
     beginDraining(holdfast)
-    for (const response of open) lastOf(response)
+    answers.hurry()
     if (delayMs > 0) await sleep(clock, delayMs)
     // Also where somebody else closed it before: what is open still has to end.
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    let isClosed = false
-    void closed.then(() => {
-      isClosed = true
-    })
-    const end = clock.mono() + timeoutMs
-    while (!isClosed && clock.mono() < end) {
-      server.closeIdleConnections()
-      await Promise.race([closed, sleep(clock, SWEEP_MS)])
-    }
-    server.closeAllConnections()
+    const stop = sweep(server, clock)
+    const cut = clock.after(timeoutMs, () => server.closeAllConnections(), true)
     await closed
+    cut.cancel()
+    stop()
     await holdfast.close()
   }
   const shutdown = (): Promise<void> => {
@@ -79,18 +66,7 @@ export function gracefulShutdown(
     return ending
   }
 
-  const listeners = (signals === false ? [] : signals).map((signal) => {
-    const listener = () => {
-      // Ends as the signal asks, whatever else still runs; a second signal meets no listener and ends at once.
-      dispose()
-      void shutdown().finally(() => process.kill(process.pid, signal))
-    }
-    process.once(signal, listener)
-    return { signal, listener }
-  })
-  const dispose = (): void => {
-    for (const { signal, listener } of listeners) process.removeListener(signal, listener)
-  }
+  const dispose = endOnSignals(signals, shutdown)
   return {
     get draining() {
       return ending !== undefined
@@ -100,6 +76,57 @@ export function gracefulShutdown(
   }
 }
 
+/** Answers under way on a server; `hurry` makes them, and all that follow, the last of their connections. */
+export function openAnswers(server: DrainableServer): { hurry(): void } {
+  const open = new Set<ServerResponse>()
+  let hurries = false
+  server.on('request', (_, response) => {
+    open.add(response)
+    response.once('close', () => open.delete(response))
+    if (hurries) lastOf(response)
+  })
+  return {
+    hurry() {
+      hurries = true
+      for (const response of open) lastOf(response)
+    },
+  }
+}
+
+/** Closes connections as they become idle: Node itself closes only those that are idle when the port closes. */
+export function sweep(server: Pick<DrainableServer, 'closeIdleConnections'>, clock: Clock): () => void {
+  let timer: Timer | undefined
+  const again = (): void => {
+    server.closeIdleConnections()
+    timer = clock.after(SWEEP_MS, again)
+  }
+  again()
+  return () => timer?.cancel()
+}
+
 function lastOf(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('Connection', 'close')
+}
+
+/**
+ * Runs `shutdown` at the first of these signals, and then ends as that signal asks, whatever else
+ * still runs. A second signal meets no listener and ends the process at once.
+ * @returns stops listening
+ */
+export function endOnSignals(
+  signals: readonly NodeJS.Signals[] | false,
+  shutdown: () => Promise<unknown>,
+): () => void {
+  const listeners = (signals === false ? [] : signals).map((signal) => {
+    const listener = () => {
+      dispose()
+      void shutdown().finally(() => process.kill(process.pid, signal))
+    }
+    process.once(signal, listener)
+    return { signal, listener }
+  })
+  const dispose = (): void => {
+    for (const { signal, listener } of listeners) process.removeListener(signal, listener)
+  }
+  return dispose
 }

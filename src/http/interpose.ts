@@ -1,0 +1,128 @@
+import { IncomingMessage, type RequestListener, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { BrokenOff, HeldResponse } from './held-response.ts'
+import type { HeaderRecord, HttpReply, HttpRequest, HttpResponse, Next } from './message.ts'
+import { NodeRequest, type NodeRequestHints, sendReply } from './node-bridge.ts'
+
+/** What stands between a framework of node:http and one of its handlers. */
+export interface Interposition {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  /** Lets the framework go on to its handler, or with an error to its own error handling. */
+  proceed(error?: unknown): void
+  /** Before an answer for which the framework was not asked: it is not to send one as well. */
+  takeOver?(): void
+  /** Answers from the part of Holdfast that stands here; calls `next` for the handler's answer. */
+  handle(request: HttpRequest, next: Next): Promise<HttpReply> | HttpReply
+  readonly hints?: NodeRequestHints | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** Requests that this process made itself, to refresh what it has, and what catches their answers. */
+const reruns = new WeakMap<IncomingMessage, HeldResponse>()
+
+/** Whether a request is a refresh behind a stale answer: it goes past caches, limits and the like. */
+export const isRerun = (req: IncomingMessage): boolean => reruns.has(req)
+
+/**
+ * Puts `handle` around the handler of a request. The handler sees the real request and a response
+ * that holds back what it writes; errors take the framework's own way and come out as its answer.
+ * Resolves when the answer is sent.
+ */
+export async function interpose(parts: Interposition): Promise<void> {
+  const { req, res, proceed, takeOver, handle, hints, clock = systemClock } = parts
+  const catcher = reruns.get(req)
+  if (catcher) {
+    catcher.takePrior()
+    return proceed()
+  }
+  const original = new NodeRequest(req, hints)
+  let held: HeldResponse | undefined
+  const next: Next = (request, { background }) => {
+    if (background || held) return rerun(req, request, clock)
+    const { headers } = request
+    if (headers !== original.headers) takeHeaders(req, headers)
+    held = new HeldResponse(res, clock)
+    proceed()
+    return held.message
+  }
+  let reply: HttpReply
+  try {
+    reply = await handle(original, next)
+  } catch (error) {
+    const target = held ? held.open() : res
+    // The handler's own answer broke off: there is nothing to say any more, and nobody to say it to.
+    if (error instanceof BrokenOff || target.headersSent) target.destroy()
+    else if (held) await sendReply(target, internalError())
+    else proceed(error)
+    return
+  }
+  if (!held) takeOver?.()
+  await sendReply(held ? held.open() : res, reply)
+}
+
+/** The handler is to see what it is asked: with our validators, without conditions that we answer. */
+function takeHeaders(req: IncomingMessage, headers: HeaderRecord): void {
+  for (const name of Object.keys(req.headers)) if (headers[name] === undefined) delete req.headers[name]
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) req.headers[name] = typeof value === 'string' ? value : [...value]
+  }
+}
+
+const internalError = (): HttpReply => ({
+  status: 500,
+  statusText: undefined,
+  headers: ['Content-Type', 'text/plain', 'Cache-Control', 'no-store'],
+  body: Buffer.from('internal error'),
+})
+
+/**
+ * Sends a request through the whole server once more, from its first middleware on, with nobody at
+ * the other end: who may not have the answer gets none here either.
+ */
+function rerun(original: IncomingMessage, request: HttpRequest, clock: Clock): Promise<HttpResponse> {
+  const { socket } = original
+  const server: unknown = 'server' in socket ? socket.server : undefined
+  const listeners = isServer(server) ? server.listeners('request') : []
+  if (listeners.length === 0) return Promise.reject(new BrokenOff())
+  const seat = new Socket()
+  for (const name of [
+    'remoteAddress',
+    'remotePort',
+    'remoteFamily',
+    'localAddress',
+    'localPort',
+    'encrypted',
+  ]) {
+    Object.defineProperty(seat, name, { value: Reflect.get(socket, name), configurable: true })
+  }
+  const req = new IncomingMessage(seat)
+  const headers: Record<string, string | string[]> = {}
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers[name] = typeof value === 'string' ? value : [...value]
+  }
+  Object.assign(req, {
+    method: request.method,
+    url: request.url,
+    httpVersion: '1.1',
+    httpVersionMajor: 1,
+    httpVersionMinor: 1,
+    complete: true,
+  })
+  req.headers = headers
+  req.rawHeaders = Object.entries(headers).flatMap(([name, value]) => [name, String(value)])
+  req.push(null)
+  const res = new ServerResponse(req)
+  const held = new HeldResponse(res, clock)
+  const { message } = held
+  reruns.set(req, held)
+  const over = () => res.emit('finish') && res.emit('close')
+  for (const listener of listeners) (listener as RequestListener)(req, res)
+  void message.then(over, over)
+  return message
+}
+
+function isServer(value: unknown): value is { listeners(event: string): unknown[] } {
+  return typeof value === 'object' && value !== null && 'listeners' in value
+}
