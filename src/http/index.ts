@@ -1,3 +1,5 @@
+export type { HttpCounts, HttpDegradedEvent, HttpReplyEvent } from './counts.ts'
+export { createHttpCache, HttpCache } from './engine.ts'
 export type {
   HeaderRecord,
   HeadersLike,

@@ -56,6 +56,8 @@ export interface HttpCacheOptions extends RouteOptions {
   timeout?: Duration | undefined
   /** Variants of one URL by Vary. @default 64 */
   maxVariants?: number | undefined
+  /** `https://shop.example`: lets `purge('/path')` do without a host. */
+  origin?: string | undefined
   /** Vary fields that are refused in profile `safe` are let in when named here. */
   allowVary?: readonly string[] | undefined
 }
