@@ -1,0 +1,30 @@
+import { firstConnection } from './first-connection.ts'
+import type { RedisPort } from './port.ts'
+
+/** INFO of one server as it stands: field to text. */
+export type ServerInfo = Readonly<Record<string, string>>
+
+const DEADLINE_MS = 2_000
+
+/**
+ * INFO of every master. Needs no CONFIG and nothing that an ACL of least privilege denies.
+ * @throws RedisUnavailable, RedisTimeout, RedisReplyError
+ */
+export async function serverInfo(port: RedisPort): Promise<readonly ServerInfo[]> {
+  await firstConnection(port)
+  return Promise.all(
+    port.nodes().map(async (node) => {
+      const text = String(await node.send(['INFO'], { deadline: DEADLINE_MS }))
+      return parseInfo(text)
+    }),
+  )
+}
+
+export function parseInfo(text: string): ServerInfo {
+  const fields: Record<string, string> = {}
+  for (const line of text.split('\r\n')) {
+    const colon = line.indexOf(':')
+    if (colon > 0 && !line.startsWith('#')) fields[line.slice(0, colon)] = line.slice(colon + 1)
+  }
+  return fields
+}
