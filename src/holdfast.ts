@@ -28,6 +28,12 @@ import {
   rolesOf,
   storeDeadlines,
 } from './options.ts'
+import type { BullmqConnection } from './queue/bullmq/connection.ts'
+import { type QueueRedis, queueRedis } from './queue/create.ts'
+import type { QueueOptions, QueueStats } from './queue/options.ts'
+import type { Queue } from './queue/queue.ts'
+import { Queues } from './queue/queues.ts'
+import type { RedisSource } from './redis/connect.ts'
 import type { Reply } from './redis/link.ts'
 import { RedisPools } from './redis/pools.ts'
 import type { NodeHealth, RedisHealth, RedisPort } from './redis/port.ts'
@@ -46,6 +52,8 @@ export interface Health {
   /** Per role, where Redis is used. */
   readonly roles: Readonly<Partial<Record<keyof RedisRoles, RoleHealth>>>
   readonly cache: CacheStats & { readonly enabled: boolean }
+  /** Each queue as it was seen last, some seconds ago at most. */
+  readonly queues: readonly QueueStats[]
 }
 
 export interface RoleHealth {
@@ -95,6 +103,18 @@ export interface Holdfast {
    * @throws InvalidOption for options that contradict those of an earlier call
    */
   tokens(options: TokenOptions): Tokens
+  /**
+   * Background writes: `hf.queue('messages', { batch: 500, orderBy: (m) => m.sessionId, handle })`. The
+   * same name gives the same queue.
+   * @throws InvalidOption for options that contradict those of an earlier call
+   */
+  queue<T>(name: string, options?: QueueOptions<T>): Queue<T>
+  /**
+   * The connection of the data role for BullMQ's own classes, for schedules, delays, priorities and
+   * flows: `new Queue('mail', hf.bullmq())`.
+   * @throws ConfigError without Redis
+   */
+  bullmq(): BullmqConnection
   /** The connections; undefined in process memory. */
   readonly redis: HoldfastRedis | undefined
   /**
@@ -132,6 +152,8 @@ class Instance implements Holdfast {
   #locks: Locks | undefined
   #limits: LimitRegistry | undefined
   #once: Once | undefined
+  readonly #queues: Queues
+  #queueConnections: QueueRedis | undefined
   readonly #limitSettings: LimitSettings | undefined
   readonly #encryption: EncryptionSetup | undefined
   readonly #sessions = new Registry<Sessions>('hf.sessions()')
@@ -155,6 +177,7 @@ class Instance implements Holdfast {
       ...(connect === undefined ? {} : { handshakeMs: toMs(connect, 'deadlines.connect') }),
     })
     const roles = this.#roles
+    this.#queues = new Queues({ ...this.#parts, redis: () => roles && this.#queueRedis(roles.data) })
     this.redis = roles && {
       health: () => this.#mapRoles((port) => port.health()),
       command: async (name, key, ...args) =>
@@ -224,6 +247,14 @@ class Instance implements Holdfast {
     return this.#tokens.obtain(name, rest, make)
   }
 
+  queue<T>(name: string, options?: QueueOptions<T>): Queue<T> {
+    return this.#queues.queue(name, options)
+  }
+
+  bullmq(): BullmqConnection {
+    return this.#queues.bullmq()
+  }
+
   async ready(within: Duration = '5s'): Promise<void> {
     const ms = toMs(within, 'ready(within)')
     await Promise.all(Object.values(this.#mapRoles((port) => port.ready(ms))))
@@ -244,6 +275,7 @@ class Instance implements Holdfast {
       since: new Date(this.#since).toISOString(),
       roles,
       cache: { enabled: this.#cacheEnabled, ...this.cache.stats() },
+      queues: this.#queues.known(),
     }
   }
 
@@ -251,7 +283,7 @@ class Instance implements Holdfast {
     this.#locks?.close()
     this.#once?.close()
     for (const tokens of this.#tokens.values()) void tokens.close()
-    this.#closing ??= Promise.all([this.cache.close(), this.#limits?.close()])
+    this.#closing ??= Promise.all([this.cache.close(), this.#limits?.close(), this.#queues.close()])
       .then(() => undefined)
       .finally(() => this.#pools.close())
     return this.#closing
@@ -274,6 +306,11 @@ class Instance implements Holdfast {
   /** The role that must not evict; connected when something first needs it. */
   #data(): RedisPort | undefined {
     return this.#roles && this.#pools.port(this.#roles.data)
+  }
+
+  #queueRedis(source: RedisSource): QueueRedis {
+    this.#queueConnections ??= queueRedis(this.#pools.port(source), () => this.#pools.patient(source))
+    return this.#queueConnections
   }
 
   #became(status: Health['status']): void {

@@ -68,6 +68,26 @@ export type { Once, OnceOptions, Verdict } from './once/once.ts'
 export type { Step } from './once/step.ts'
 export type { OnceRecord } from './once/store.ts'
 export type { CacheSettings, Deadlines, HoldfastOptions, RedisRoles } from './options.ts'
+export type { BullmqConnection } from './queue/bullmq/connection.ts'
+export type { DeadLetters } from './queue/dead-letters.ts'
+export {
+  InvalidMessage,
+  QueueFull,
+  QueueMismatch,
+  QueueUnavailable,
+  QueueUncertain,
+} from './queue/errors.ts'
+export type {
+  BatchContext,
+  BatchHandler,
+  DeadLetter,
+  Durability,
+  Message,
+  Outcome,
+  QueueOptions,
+  QueueStats,
+} from './queue/options.ts'
+export type { Queue } from './queue/queue.ts'
 export type { RedisClientLike, RedisSource } from './redis/connect.ts'
 export type { RedisOptions } from './redis/options.ts'
 export type { NodeHealth, RedisHealth } from './redis/port.ts'

@@ -1,8 +1,11 @@
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Random, systemRandom } from '../base/random.ts'
+import { BullmqClient } from '../redis/bullmq-client.ts'
 import type { RedisPort } from '../redis/port.ts'
 import type { QueueBackend } from './backend.ts'
 import { BullmqBackend } from './bullmq/backend.ts'
+import { BULLMQ_PATIENCE } from './bullmq/connection.ts'
+import { queuePlace } from './bullmq/layout.ts'
 import { EmbeddedBackend } from './embedded-backend.ts'
 import type { QueueOptions } from './options.ts'
 import { openParcelLog } from './parcel-log.ts'
@@ -14,6 +17,22 @@ export interface QueueRedis {
   readonly port: RedisPort
   /** A connection of its own that may be silent for long: for what makes the server wait. */
   openPatient(): RedisPort
+  /** The client for BullMQ's own classes. */
+  bullmq(): BullmqClient
+}
+
+/** @param openPatient opens a connection of its own that may be silent for long */
+export function queueRedis(port: RedisPort, openPatient: () => RedisPort): QueueRedis {
+  let client: BullmqClient | undefined
+  const setup = { port, openBlocking: openPatient, deadline: BULLMQ_PATIENCE, patience: BULLMQ_PATIENCE }
+  return {
+    port,
+    openPatient,
+    bullmq() {
+      client ??= new BullmqClient(setup)
+      return client
+    },
+  }
 }
 
 export interface QueueSetup<T> extends QueueOptions<T> {
@@ -49,7 +68,9 @@ export function createQueue<T>(setup: QueueSetup<T>): Queue<T> {
   const openLog = spills
     ? () => openParcelLog({ ...local, queue: `${name}.spill`, fsync: spill?.fsync ?? 'always' })
     : undefined
-  return new Queue<T>({ ...own, options, settings, backend, openLog })
+  const bullQueues = () =>
+    redis ? queuePlace(namespace, name, settings.partitions).bull(redis.bullmq()) : []
+  return new Queue<T>({ ...own, options, settings, backend, openLog, bullQueues })
 }
 
 function redisBackend(

@@ -3,6 +3,7 @@ import { type Duration, toMs } from '../base/duration.ts'
 import { Closed } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Letter, ParcelLog, QueueBackend } from './backend.ts'
+import type { BullmqConnection } from './bullmq/connection.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { QueueUnavailable } from './errors.ts'
 import { queueDepthEvents, tellFault } from './events.ts'
@@ -25,9 +26,10 @@ export interface QueueParts<T> {
   readonly settings: QueueSettings
   readonly backend: QueueBackend
   readonly openLog: (() => Promise<ParcelLog>) | undefined
+  bullQueues(): readonly { readonly name: string; readonly options: BullmqConnection }[]
 }
 
-/** How often depth and age go out as an event while somebody listens, ms. */
+/** How often the queue is looked at, for health and metrics, ms. */
 const DEPTH_EVERY = 2_000
 /** Pause between two looks of `drain`, ms. */
 const DRAIN_LOOK = 25
@@ -49,6 +51,7 @@ export class Queue<T> {
   #staff: Staff<T> | undefined
   #ticker: Timer | undefined
   #closing: Promise<void> | undefined
+  #known: QueueStats | undefined
 
   constructor(parts: QueueParts<T>) {
     const { name, clock, random, options, settings, backend } = parts
@@ -157,7 +160,7 @@ export class Queue<T> {
     const found = await backend.stats()
     const now = clock.wall()
     const spilled = this.#outlet.spilled
-    return {
+    this.#known = {
       queue: this.name,
       backend: backend.kind,
       depth: found.depth + spilled,
@@ -169,6 +172,20 @@ export class Queue<T> {
       owned: this.#staff?.owned.length ?? 0,
       asOf: now,
     }
+    return this.#known
+  }
+
+  /** What the last look saw, some seconds ago at most; `undefined` before the first. */
+  get known(): QueueStats | undefined {
+    return this.#known
+  }
+
+  /**
+   * The queues of BullMQ that this one is made of, the dead letters last: `new Queue(name, options)` for
+   * bull-board and other tools. Empty without Redis.
+   */
+  bullQueues(): readonly { readonly name: string; readonly options: BullmqConnection }[] {
+    return this.#parts.bullQueues()
   }
 
   /** Drops what waits and is in nobody's hands. Answers how many messages that were. */
@@ -208,12 +225,13 @@ export class Queue<T> {
 
   #tick(): void {
     this.#ticker = this.#parts.clock.after(DEPTH_EVERY, () => {
-      if (queueDepthEvents.active) {
-        this.stats().then(
-          (stats) => queueDepthEvents.publish({ namespace: this.#parts.namespace, ...stats }),
-          (error) => tellFault(this.#me(), 'look', error),
-        )
-      }
+      void this.stats().then(
+        (stats) => {
+          if (queueDepthEvents.active)
+            queueDepthEvents.publish({ namespace: this.#parts.namespace, ...stats })
+        },
+        (error) => tellFault(this.#me(), 'look', error),
+      )
       if (!this.#closing) this.#tick()
     })
   }

@@ -11,6 +11,7 @@ import type { RedisSettings } from './settings.ts'
 export class RedisPools {
   readonly #settings: Partial<RedisSettings>
   readonly #ports = new Map<RedisSource, RedisPort>()
+  readonly #patient = new Set<RedisPort>()
   #closed = false
 
   constructor(settings: Partial<RedisSettings>) {
@@ -26,6 +27,17 @@ export class RedisPools {
     return port
   }
 
+  /**
+   * A connection of its own that may be silent for as long as a server makes it wait (blocking
+   * commands, WAIT, WAITAOF). Its owner may close it before; it ends with the instance at the latest.
+   */
+  patient(source: RedisSource): RedisPort {
+    if (this.#closed) throw new Closed()
+    const port = connectRedis(source, { ...this.#settings, deadAfterMs: 20_000, recheckMs: 3_600_000 })
+    this.#patient.add(port)
+    return port
+  }
+
   /** The port of a source if anything used it yet. */
   opened(source: RedisSource): RedisPort | undefined {
     return this.#ports.get(source)
@@ -33,6 +45,6 @@ export class RedisPools {
 
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all([...this.#ports.values()].map((port) => port.close()))
+    await Promise.all([...this.#ports.values(), ...this.#patient].map((port) => port.close()))
   }
 }

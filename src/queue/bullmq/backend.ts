@@ -1,5 +1,6 @@
 import { ConfigError, RedisReplyError, RedisTimeout } from '../../base/errors.ts'
 import { BullmqClient } from '../../redis/bullmq-client.ts'
+import { firstConnection } from '../../redis/first-connection.ts'
 import type { Reply } from '../../redis/link.ts'
 import type { RedisNode, RedisPort } from '../../redis/port.ts'
 import type { BackendStats, Letter, Parcel, PartitionLease, QueueBackend } from '../backend.ts'
@@ -204,6 +205,8 @@ export class BullmqBackend implements QueueBackend {
   async #open(): Promise<Opened> {
     const { port, adds, deadline, partitions, durability, replicas, openBlocking } = this.#setup
     const library = await loadBullmq()
+    // The start of a program is busy with itself: that is not the server's silence.
+    await Promise.all([firstConnection(port), firstConnection(adds)])
     await Promise.all([port.ready(deadline), adds.ready(deadline)])
     await this.#agree(partitions)
     const barrier = await barrierFor(adds, durability, replicas, deadline)

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { encodePart } from '../../base/key.ts'
+import type { BullmqClient } from '../../redis/bullmq-client.ts'
+import type { BullmqConnection } from './connection.ts'
 
 /** Where one partition lives. All its keys share a slot. */
 export interface PartitionPlace {
@@ -32,6 +34,8 @@ export interface QueuePlace {
   /** BullMQ's name and prefix of the queue of dead letters. */
   readonly dead: { readonly name: string; readonly prefix: string; readonly wait: string }
   readonly partitions: readonly PartitionPlace[]
+  /** BullMQ's queues that make up this one, for its own classes. */
+  bull(connection: BullmqClient): readonly { readonly name: string; readonly options: BullmqConnection }[]
 }
 
 /**
@@ -42,29 +46,36 @@ export function queuePlace(namespace: string, queue: string, partitions: number)
   const name = encodePart(queue, 'queue name')
   const base = `hf:${encodePart(namespace, 'namespace')}:queue:`
   const own = `${base}{${name}}`
+  const dead = { name: `${name}-dead`, prefix: own, wait: `${own}:${name}-dead:wait` }
+  const places = Array.from({ length: partitions }, (_, index) => placeOf(base, name, index))
   return {
     name,
     about: `${own}:about`,
     workers: `${own}:workers`,
     wake: `${own}:wake`,
-    dead: { name: `${name}-dead`, prefix: own, wait: `${own}:${name}-dead:wait` },
-    partitions: Array.from({ length: partitions }, (_, index) => {
-      const prefix = `${base}{${name}~${index}}`
-      const bull = `${prefix}:${name}-${index}`
-      return {
-        index,
-        name: `${name}-${index}`,
-        prefix,
-        wait: `${bull}:wait`,
-        active: `${bull}:active`,
-        jobs: `${bull}:`,
-        meta: `${bull}:meta`,
-        lease: `${prefix}:lease`,
-        fence: `${prefix}:fence`,
-        count: `${prefix}:count`,
-        done: (window) => `${prefix}:done:${window}`,
-      }
-    }),
+    dead,
+    partitions: places,
+    bull: (connection) =>
+      [...places, dead].map((place) => ({ name: place.name, options: { connection, prefix: place.prefix } })),
+  }
+}
+
+function placeOf(base: string, queue: string, index: number): PartitionPlace {
+  const prefix = `${base}{${queue}~${index}}`
+  const name = `${queue}-${index}`
+  const bull = `${prefix}:${name}`
+  return {
+    index,
+    name,
+    prefix,
+    wait: `${bull}:wait`,
+    active: `${bull}:active`,
+    jobs: `${bull}:`,
+    meta: `${bull}:meta`,
+    lease: `${prefix}:lease`,
+    fence: `${prefix}:fence`,
+    count: `${prefix}:count`,
+    done: (window) => `${prefix}:done:${window}`,
   }
 }
 
