@@ -35,6 +35,7 @@ export const ERROR_CODES = {
   QUEUE_FULL: 'The bound on depth, age or spilled bytes is reached.',
   QUEUE_MISMATCH: 'The queue exists with other settings, or the durability asked for cannot be had.',
   INVALID_MESSAGE: 'A message is too large, not serialisable, or against the schema.',
+  APPLY_TIMEOUT: 'The database did not finish in time; the transaction may have been committed or not.',
   SESSION_READONLY: 'The session came from a local copy while Redis is away; it cannot be changed.',
   SESSION_CONFLICT: 'Another request changed the same fields of the session meanwhile.',
   SESSION_REVOKED: 'The sessions of the user were revoked while the login was being checked.',

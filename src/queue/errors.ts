@@ -41,3 +41,14 @@ export class QueueMismatch extends HoldfastError {
     super('QUEUE_MISMATCH', what, mend, options)
   }
 }
+
+/** The time of a transaction is over: it may be committed or not. Repeating it is safe, that is its point. */
+export class ApplyTimeout extends HoldfastError {
+  constructor(ms: number) {
+    super(
+      'APPLY_TIMEOUT',
+      `the database did not finish within ${ms} ms`,
+      'look at the database, or raise the timeout',
+    )
+  }
+}

@@ -1,6 +1,15 @@
+export { type ApplyOnceOptions, applied, applyOnce, createAppliedTable, pruneApplied } from './applied.ts'
+export { type ApplyOptions, applyBatch } from './apply.ts'
 export { createQueue, type QueueRedis, type QueueSetup } from './create.ts'
 export type { DeadLetters } from './dead-letters.ts'
-export { InvalidMessage, QueueFull, QueueMismatch, QueueUnavailable, QueueUncertain } from './errors.ts'
+export {
+  ApplyTimeout,
+  InvalidMessage,
+  QueueFull,
+  QueueMismatch,
+  QueueUnavailable,
+  QueueUncertain,
+} from './errors.ts'
 export {
   type QueueAddEvent,
   type QueueBatchEvent,
@@ -35,3 +44,12 @@ export type {
   SqlRunner,
 } from './options.ts'
 export type { Queue } from './queue.ts'
+export { type SpillEvent, spillEvents } from './spill-events.ts'
+export {
+  inTransaction,
+  type SqlClient,
+  type SqlDatabase,
+  type SqlLite,
+  type SqlPool,
+  type TransactionOptions,
+} from './sql.ts'
