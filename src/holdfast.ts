@@ -34,6 +34,7 @@ import type { QueueOptions, QueueStats } from './queue/options.ts'
 import type { Queue } from './queue/queue.ts'
 import { Queues } from './queue/queues.ts'
 import type { RedisSource } from './redis/connect.ts'
+import { type ServerInfo, serverInfo } from './redis/info.ts'
 import type { Reply } from './redis/link.ts'
 import { RedisPools } from './redis/pools.ts'
 import type { NodeHealth, RedisHealth, RedisPort } from './redis/port.ts'
@@ -73,10 +74,17 @@ export interface HoldfastRedis {
    * @throws InvalidKey, RedisUnavailable, RedisTimeout, RedisReplyError
    */
   command(name: string, key: string, ...args: (string | Buffer)[]): Promise<Reply>
+  /**
+   * INFO of each master of a role, field by field.
+   * @throws RedisUnavailable, RedisTimeout, RedisReplyError
+   */
+  info(role: keyof RedisRoles): Promise<readonly ServerInfo[]>
 }
 
 /** One instance per process, made at start and closed at the end. */
 export interface Holdfast {
+  /** The prefix that keeps this application's keys apart. */
+  readonly namespace: string
   readonly cache: Cache
   /** One holder at a time over all processes, in the order of asking: `hf.lock(name).run(fn)`. */
   lock(name: string, options?: RunOptions): Lock
@@ -142,6 +150,7 @@ export function holdfast(options: HoldfastOptions = {}): Holdfast {
 }
 
 class Instance implements Holdfast {
+  readonly namespace: string
   readonly cache: Cache
   readonly redis: Holdfast['redis']
   readonly #clock: Clock
@@ -164,6 +173,7 @@ class Instance implements Holdfast {
 
   constructor(options: HoldfastOptions) {
     const { clock = systemClock, random = systemRandom, logger, namespace = 'app', cache = {} } = options
+    this.namespace = namespace
     this.#clock = clock
     this.#parts = { namespace, clock, random }
     this.#encryption = options.encryption
@@ -182,6 +192,7 @@ class Instance implements Holdfast {
       health: () => this.#mapRoles((port) => port.health()),
       command: async (name, key, ...args) =>
         rawCommand(this.#pools.port(roles.data), namespace, name, key, args),
+      info: (role) => serverInfo(this.#pools.port(roles[role])),
     }
     this.#cacheEnabled = cache.enabled ?? true
     const deadlines = storeDeadlines(options.deadlines)

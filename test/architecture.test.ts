@@ -35,6 +35,7 @@ const PACKAGES: Readonly<Record<string, { in: RegExp; lazily?: true }>> = {
   fastify: { in: /^fastify\// },
   express: { in: /^express\// },
   hono: { in: /^hono\// },
+  jose: { in: /^admin\//, lazily: true },
   undici: { in: /^undici\// },
   keyv: { in: /^keyv\// },
 }

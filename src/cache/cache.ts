@@ -20,7 +20,7 @@ import {
 } from './decorators.ts'
 import { type Defined, type Definition, define } from './define.ts'
 import { Memo } from './holder.ts'
-import { type Inspection, inspectKey } from './inspect.ts'
+import { type Inspection, type InspectOptions, inspectKey } from './inspect.ts'
 import { type KeyPage, keyPage, type PageOptions } from './key-page.ts'
 import { type Found, lookUp } from './look.ts'
 import { getOrSetMany, type LoadMissing, readMany } from './many.ts'
@@ -289,9 +289,9 @@ export class Cache implements Scope {
   }
 
   /** All that is known about one key, without counting as a look-up. */
-  async inspect(key: string): Promise<Inspection> {
+  async inspect(key: string, options?: InspectOptions): Promise<Inspection> {
     this.#refuseClosed()
-    return inspectKey(this, key, this.nameOf(key))
+    return inspectKey(this, key, this.nameOf(key), this.#base, options)
   }
 
   /** Key names that match, in the form the store knows them, namespaces before `|`. */

@@ -1,5 +1,7 @@
 import { decodeName } from '../base/key.ts'
 import type { Scope } from './core.ts'
+import { BAD, open } from './entry.ts'
+import type { Settings } from './settings.ts'
 
 export interface Inspection {
   readonly key: string
@@ -27,9 +29,22 @@ export interface Inspection {
   readonly heldOff: boolean
   readonly redisKey: string | undefined
   readonly bucket: number
+  /** With `{ value: true }`, of an entry that is there and can be read. */
+  readonly value: unknown
 }
 
-export async function inspectKey(scope: Scope, key: string, name: string): Promise<Inspection> {
+export interface InspectOptions {
+  /** Whether to read the value too; neither a hit nor a miss. @default false */
+  value?: boolean | undefined
+}
+
+export async function inspectKey(
+  scope: Scope,
+  key: string,
+  name: string,
+  settings: Settings,
+  options: InspectOptions = {},
+): Promise<Inspection> {
   const { core } = scope
   const found = await core.store.inspect(name)
   const { entry, invalid } = found
@@ -42,6 +57,7 @@ export async function inspectKey(scope: Scope, key: string, name: string): Promi
         : entry.freshUntil > now
           ? 'fresh'
           : 'stale'
+  const value = options.value && entry ? await open(scope, entry, settings) : undefined
   return {
     key,
     name,
@@ -64,5 +80,6 @@ export async function inspectKey(scope: Scope, key: string, name: string): Promi
     heldOff: core.isHeldOff(name),
     redisKey: found.redisKey,
     bucket: found.bucket,
+    value: value === BAD ? undefined : value,
   }
 }
