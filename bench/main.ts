@@ -1,6 +1,6 @@
 /**
  * `npm run bench [cache limits locks sessions]`: every contestant in the same run, Markdown to the
- * screen and to bench/results.md. The peers are a package of their own, installed on first use.
+ * screen and to its section of bench/results.md. The peers are a package of their own, installed on first use.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -45,23 +45,40 @@ const server = execFileSync(process.env.HOLDFAST_REDIS_SERVER ?? 'redis-server',
   encoding: 'utf8',
 })
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB`
+const place = `${new Date().toISOString().slice(0, 10)} · Node ${process.versions.node} · ${/v=\S+/.exec(server)?.[0] ?? ''} on loopback · ${machine}`
 const head = [
   '# Measured',
   '',
-  `${new Date().toISOString().slice(0, 10)} · Node ${process.versions.node} · ${/v=\S+/.exec(server)?.[0] ?? ''} on loopback · ${machine}`,
-  '',
   versions(),
   '',
-  'Each table is one run with all contestants in turns; figures are medians. Trust the ratios, not the values.',
-  '',
+  'Each table is one run with all contestants in turns; figures are medians. Trust the ratios, not the values. `npm run bench` makes all sections anew, `npm run bench sessions` that one.',
 ].join('\n')
 
-const sections: string[] = []
+const file = `${here}results.md`
 for (const [name, bench] of Object.entries(BENCHES)) {
   if (asked.length > 0 && !asked.includes(name)) continue
-  const section = `## ${name}\n\n${await bench()}`
+  const section = `## ${name}\n\n${place}\n\n${(await bench()).trim()}`
   console.log(section)
-  sections.push(section)
+  // Read anew and written after each: what another run measured meanwhile stays, and so does what this
+  // one measured when a later bench fails.
+  const sections = readSections(existsSync(file) ? readFileSync(file, 'utf8') : '')
+  sections.set(name, section)
+  writeFileSync(file, `${[head, ...inOrder(sections)].join('\n\n')}\n`)
 }
-if (asked.length === 0) writeFileSync(`${here}results.md`, `${head}\n${sections.join('\n')}`)
 process.exit(0)
+
+/** The sections of an earlier run, by name: those that are not measured now stay as they are. */
+function readSections(text: string): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const part of text.split(/^(?=## )/m)) {
+    const name = /^## (.+)$/m.exec(part)?.[1]
+    if (part.startsWith('## ') && name !== undefined) found.set(name.trim(), part.trim())
+  }
+  return found
+}
+
+function inOrder(found: ReadonlyMap<string, string>): string[] {
+  const known = Object.keys(BENCHES)
+  const place = (name: string) => known.indexOf(name) + 1 || known.length + 1
+  return [...found].sort(([a], [b]) => place(a) - place(b)).map(([, section]) => section)
+}

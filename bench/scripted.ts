@@ -13,6 +13,8 @@ interface Session {
   readonly store: string
   readonly perSecond: number
   readonly commands: number
+  /** Of these, and of what scripts call, how many write. */
+  readonly writes: number
   readonly bytesIn: number
 }
 
@@ -40,7 +42,9 @@ export async function benchSessions(): Promise<string> {
     .map(([title, rows]) => {
       const peer = rows.find(({ store }) => !store.startsWith('holdfast'))?.store
       const figures = rows.map(({ store, perSecond }) => ({ name: store, rate: perSecond }))
-      const costs = rows.map((row) => `${row.store}: ${row.commands} commands, ${row.bytesIn} bytes in`)
+      const costs = rows.map(
+        (row) => `${row.store}: ${row.commands} commands, ${row.writes} writes, ${row.bytesIn} bytes in`,
+      )
       return `${table(title, figures, peer)}\n${costs.join(' · ')}\n`
     })
     .join('\n')

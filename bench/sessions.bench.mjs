@@ -3,9 +3,11 @@
  *
  *   npm ci --prefix bench && npx tsx bench/sessions.bench.mjs [--json] [--seconds 1] [--rounds 5]
  *
- * A request is what express-session does to its store: `get`, then `touch` when nothing changed, or
- * `set` when one of ten fields did. Both stores go through a session object as in express. Starts
- * its own redis-server on a free loopback port. Rounds are interleaved and the median is shown.
+ * A request goes through the real middleware of express-session, with the same options, the same
+ * signed cookie and the same data for both stores; only the sockets of HTTP are left out, for they
+ * would cost both the same. It loads the session and either changes nothing, so that the middleware
+ * touches, or changes one of ten fields, so that it saves. The stores take turns within each round,
+ * the second goes first in the next, and the median is shown. Then MONITOR says what reached Redis.
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -15,6 +17,7 @@ import { createClient } from 'redis'
 import { connectRedis } from '../src/redis/connect.ts'
 import { expressStore } from '../src/session/express-store.ts'
 import { createSessions } from '../src/session/sessions.ts'
+import { countCommands } from '../test/support/monitor.ts'
 import { startRedis } from '../test/support/redis-server.ts'
 
 const require = createRequire(import.meta.url)
@@ -25,102 +28,137 @@ const option = (name, fallback) => {
 const seconds = option('seconds', 1)
 const rounds = option('rounds', 5)
 const CONCURRENCY = [1, 32]
-const IDS = Array.from({ length: 1_000 }, (_, index) => `bench-session-id-${String(index).padStart(8, '0')}`)
+const VISITORS = 1_000
+const FIELDS = 10
+const OBSERVED = 100
+const WRITES = new Set(['SET', 'EXPIRE', 'PEXPIRE', 'PEXPIREAT', 'HSET', 'HDEL', 'HINCRBY', 'DEL', 'UNLINK'])
 
 const server = await startRedis()
 const nodeRedis = await createClient({ url: server.url }).connect()
+nodeRedis.on('error', () => {})
 const port = connectRedis(server.url)
 await port.ready(5_000)
 const sessions = createSessions({ redis: port, namespace: 'bench', deadline: '10s' })
 
-const stores = {
-  holdfast: expressStore(session, sessions),
-  'connect-redis': new RedisStore({ client: nodeRedis, prefix: 'peer:' }),
-}
-const call = (store, method, ...args) =>
-  new Promise((resolve, reject) =>
-    store[method](...args, (error, value) => (error ? reject(error) : resolve(value))),
-  )
+const through = (store) =>
+  session({
+    store,
+    secret: 'the same secret for both of them',
+    resave: false,
+    saveUninitialized: false,
+    cookie: { maxAge: 3_600_000 },
+  })
+const contestants = Object.entries({
+  holdfast: through(expressStore(session, sessions)),
+  'connect-redis': through(new RedisStore({ client: nodeRedis, prefix: 'peer:' })),
+})
 
-for (const store of Object.values(stores)) {
-  // What the middleware does at start.
-  store.generate = (request) => {
-    request.session = new session.Session(request)
-    request.session.cookie = new session.Cookie({})
+/** What the middleware uses of a response. */
+class Answer {
+  _header = null
+  cookie
+  #done
+  constructor(done) {
+    this.#done = done
   }
-  for (const id of IDS) {
-    const request = { sessionID: id, sessionStore: store }
-    store.generate(request)
-    for (let field = 0; field < 10; field++) request.session[`field${field}`] = 'x'.repeat(100)
-    await call(store, 'set', id, request.session)
+  getHeader() {}
+  setHeader(name, value) {
+    if (name.toLowerCase() === 'set-cookie') this.cookie = String(value)
   }
+  _implicitHeader() {
+    this.writeHead(200)
+  }
+  writeHead() {
+    this._header = 'sent'
+  }
+  write() {
+    return true
+  }
+  end() {
+    this.#done(this)
+  }
+}
+
+const request = (middleware, cookie, work) =>
+  new Promise((resolve, reject) => {
+    const req = { headers: { cookie }, url: '/', originalUrl: '/', method: 'GET', socket: {}, connection: {} }
+    const res = new Answer(resolve)
+    middleware(req, res, (error) => {
+      if (error) return reject(error)
+      work(req.session)
+      res.end()
+    })
+  })
+
+const jars = new Map()
+for (const [name, middleware] of contestants) {
+  const jar = []
+  for (let visitor = 0; visitor < VISITORS; visitor++) {
+    const { cookie } = await request(middleware, '', (data) => {
+      for (let field = 0; field < FIELDS; field++) data[`field${field}`] = 'x'.repeat(100)
+    })
+    jar.push(cookie.slice(0, cookie.indexOf(';')))
+  }
+  jars.set(name, jar)
 }
 
 let count = 0
-async function request(store, changes) {
-  const id = IDS[count++ % IDS.length]
-  const data = await call(store, 'get', id)
-  const current = store.createSession({ sessionID: id, sessionStore: store }, data)
-  if (!changes) return call(store, 'touch', id, current)
-  current[`field${count % 10}`] = String(count)
-  return call(store, 'set', id, current)
+function visit(name, middleware, changes) {
+  const n = count++
+  return request(middleware, jars.get(name)[n % VISITORS], (data) => {
+    if (data.field0 === undefined) throw new Error(`${name} lost a session`)
+    if (changes) data[`field${n % FIELDS}`] = String(n).padEnd(100, 'y')
+  })
 }
 
-async function measure(store, changes, concurrency) {
-  const end = performance.now() + seconds * 1_000
+async function measure(name, middleware, changes, concurrency) {
   const started = performance.now()
+  const end = started + seconds * 1_000
   let done = 0
-  await Promise.all(
-    Array.from({ length: concurrency }, async () => {
-      while (performance.now() < end) {
-        await request(store, changes)
-        done++
-      }
-    }),
-  )
+  const lane = async () => {
+    while (performance.now() < end) {
+      await visit(name, middleware, changes)
+      done++
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, lane))
   return (done / (performance.now() - started)) * 1_000
 }
 
-async function costs(store, changes) {
-  const before = await info()
-  for (let i = 0; i < 500; i++) await request(store, changes)
-  const after = await info()
-  return {
-    commands: (after.commands - before.commands) / 500,
-    bytesIn: Math.round((after.bytesIn - before.bytesIn) / 500),
-  }
+/** What one request sends, and what of it writes, inside scripts or out. */
+async function costs(name, middleware, changes) {
+  const before = await bytesIn()
+  for (let i = 0; i < OBSERVED; i++) await visit(name, middleware, changes)
+  const bytes = Math.round(((await bytesIn()) - before) / OBSERVED)
+  const seen = await countCommands(server, async () => {
+    for (let i = 0; i < OBSERVED; i++) await visit(name, middleware, changes)
+  })
+  const calls = [...Object.entries(seen.byName), ...Object.entries(seen.inScripts)]
+  const writes = calls.reduce((sum, [command, times]) => sum + (WRITES.has(command) ? times : 0), 0)
+  return { commands: seen.requests / OBSERVED, writes: writes / OBSERVED, bytesIn: bytes }
 }
 
-async function info() {
-  const text = await nodeRedis.info()
-  const read = (name) => Number(new RegExp(`${name}:(\\d+)`).exec(text)?.[1])
-  // Calls made by clients, not by scripts: every client command is counted once by its own name.
-  let scripted = 0
-  for (const [, name, calls] of (await nodeRedis.info('commandstats')).matchAll(
-    /cmdstat_([\w|]+):calls=(\d+)/g,
-  )) {
-    if (['get', 'set', 'expire', 'eval', 'evalsha'].includes(name)) scripted += Number(calls)
-  }
-  return { commands: scripted, bytesIn: read('total_net_input_bytes') }
-}
+const bytesIn = async () => Number(/total_net_input_bytes:(\d+)/.exec(await nodeRedis.info('stats'))?.[1])
 
 const results = []
 for (const changes of [false, true]) {
   for (const concurrency of CONCURRENCY) {
-    const samples = Object.fromEntries(Object.keys(stores).map((name) => [name, []]))
-    for (let round = 0; round < rounds; round++) {
-      for (const [name, store] of Object.entries(stores)) {
-        samples[name].push(await measure(store, changes, concurrency))
+    const samples = new Map(contestants.map(([name]) => [name, []]))
+    // The first round warms up, and is thrown away.
+    for (let round = 0; round <= rounds; round++) {
+      for (const [name, middleware] of round % 2 ? contestants.toReversed() : contestants) {
+        const rate = await measure(name, middleware, changes, concurrency)
+        if (round > 0) samples.get(name).push(rate)
       }
     }
-    for (const [name, store] of Object.entries(stores)) {
-      const sorted = samples[name].sort((a, b) => a - b)
+    for (const [name, middleware] of contestants) {
+      const sorted = samples.get(name).sort((a, b) => a - b)
       results.push({
         request: changes ? 'one field changed' : 'nothing changed',
         concurrency,
         store: name,
         perSecond: Math.round(sorted[Math.floor(sorted.length / 2)]),
-        ...(await costs(store, changes)),
+        ...(await costs(name, middleware, changes)),
       })
     }
   }
@@ -140,6 +178,6 @@ else {
   console.log(versions)
   console.table(results)
 }
-await port.close()
 nodeRedis.destroy()
+await port.close()
 await server.stop()
