@@ -16,12 +16,12 @@ export interface Answer extends StoredBody {
   readonly isCut?: true
 }
 
-/**
- * Fields that hold for one message, one connection or one client only; what fetch has undone
- * (content-encoding, content-length); and what the remote said about its quota at that moment.
- */
-const NOT_KEPT =
-  /^(?:set-cookie2?|connection|keep-alive|proxy-[a-z-]+|te|trailer|transfer-encoding|upgrade|content-encoding|content-length|age|retry-after|ratelimit(?:-[a-z]+)*|x-ratelimit-.*|x-(?:app|ad-account|business-use-case)-usage|x-fb-ads-insights-throttle)$/
+/** Fields of one message, one connection or one client, and what fetch has undone: never handed on. */
+const OF_ONE_MESSAGE =
+  /^(?:set-cookie2?|connection|keep-alive|proxy-[a-z-]+|te|trailer|transfer-encoding|upgrade|content-encoding|content-length|age)$/
+/** What the remote said about its quota at that moment: not replayed with a stored answer. */
+const OF_ONE_MOMENT =
+  /^(?:retry-after|ratelimit(?:-[a-z]+)*|x-ratelimit-.*|x-(?:app|ad-account|business-use-case)-usage|x-fb-ads-insights-throttle)$/
 
 const NO_BODY = new Set([204, 205, 304])
 
@@ -32,7 +32,8 @@ export function keepAnswer(
 ): Answer {
   const headers: [string, string][] = []
   reply.headers.forEach((value, name) => {
-    if (!NOT_KEPT.test(name)) headers.push([name, value])
+    if (!OF_ONE_MESSAGE.test(name) && !(about.ttl > 0 && OF_ONE_MOMENT.test(name)))
+      headers.push([name, value])
   })
   // What it spent in other caches before counts as time that has passed.
   const seconds = /^\s*(\d{1,9})\s*$/.exec(reply.headers.get('age') ?? '')?.[1]
