@@ -7,8 +7,10 @@
  * Starts its own redis-server on a free loopback port. Every call is admitted (limits are huge) and
  * goes to Redis, over 5,000 subjects.
  */
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from 'ioredis'
 import { RedisStore as ExpressStore } from 'rate-limit-redis'
 import { RateLimiterRedis } from 'rate-limiter-flexible'
@@ -56,6 +58,33 @@ const express = new ExpressStore({ sendCommand: (...args) => ioredis.call(...arg
 express.init({ windowMs: 60_000 })
 const fastify = new FastifyStore(false, false, ioredis, 'frl:')
 
+/**
+ * @upstash/ratelimit speaks HTTP to Upstash; this lets its own scripts run on a Redis. Their first
+ * line names a flag that only Upstash knows and has to go.
+ */
+const sha = (text) => createHash('sha1').update(text).digest('hex')
+const loaded = new Map()
+const onRedis = {
+  async evalsha(hash, keys, args) {
+    const known = loaded.get(hash)
+    if (!known) throw new Error('NOSCRIPT')
+    return ioredis.evalsha(known, keys.length, ...keys, ...args)
+  },
+  async eval(script, keys, args) {
+    const text = script.replace(/^#!lua[^\n]*/, '')
+    loaded.set(sha(script), await ioredis.script('LOAD', text))
+    return ioredis.eval(text, keys.length, ...keys, ...args)
+  },
+}
+const upstash = (limiter) =>
+  new Ratelimit({ redis: onRedis, limiter, ephemeralCache: false, prefix: `ups${Math.random()}` })
+const upstashSliding = upstash(Ratelimit.slidingWindow(HUGE, '60 s'))
+const upstashFixed = upstash(Ratelimit.fixedWindow(HUGE, '60 s'))
+const expectSuccess = async (answer) => {
+  const { success, reason } = await answer
+  if (!success || reason) throw new Error(`upstash: ${success}, ${reason}`)
+}
+
 const expect = async (decision) => {
   const { allowed, degraded } = await decision
   if (!allowed || degraded) throw new Error(`allowed ${allowed}, degraded ${degraded}`)
@@ -68,6 +97,8 @@ const CONTESTANTS = {
   'rate-limiter-flexible, ioredis, 1 limit': (id) => flexibleIo.consume(id),
   'rate-limiter-flexible, node-redis, 1 limit': (id) => flexibleNode.consume(id),
   'rate-limit-redis, ioredis, 1 limit': (id) => express.increment(id),
+  '@upstash/ratelimit scripts, ioredis, 1 sliding limit': (id) => expectSuccess(upstashSliding.limit(id)),
+  '@upstash/ratelimit scripts, ioredis, 1 fixed limit': (id) => expectSuccess(upstashFixed.limit(id)),
   '@fastify/rate-limit, ioredis, 1 limit': (id) =>
     new Promise((resolve, reject) =>
       fastify.incr(id, (error) => (error ? reject(error) : resolve()), 60_000, HUGE),
