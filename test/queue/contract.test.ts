@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import { createQueue, queueRedis } from '../../src/queue/create.ts'
+import type { Queue } from '../../src/queue/queue.ts'
+import { connectRedis, type RedisSource } from '../../src/redis/connect.ts'
+import type { QueueBackendUnderTest } from '../../src/testing/queue-backend.ts'
+import { queueContract } from '../../src/testing/queue-contract.ts'
+import { PATIENT } from '../support/redis-cache.ts'
+import { REDIS_PLACES } from '../support/redis-places.ts'
+
+const api = { describe, it, beforeAll, afterAll }
+
+queueContract(api, 'process memory', async () => keeping(undefined, async () => {}))
+
+for (const [name, open] of REDIS_PLACES) {
+  queueContract(api, `BullMQ on ${name}`, async () => {
+    const { source, stop } = await open()
+    const port = connectRedis(source, PATIENT)
+    await port.ready(10_000)
+    const patient = () => connectRedis(source as RedisSource, { ...PATIENT, recheckMs: 3_600_000 })
+    return keeping(queueRedis(port, patient), async () => {
+      await port.close()
+      await stop()
+    })
+  })
+}
+
+function keeping(
+  redis: ReturnType<typeof queueRedis> | undefined,
+  stop: () => Promise<void>,
+): QueueBackendUnderTest {
+  const made: Queue<never>[] = []
+  return {
+    create(name, options) {
+      const queue = createQueue({ deadline: 5_000, grace: 100, ...options, name, namespace: 'test', redis })
+      made.push(queue as unknown as Queue<never>) // only to close it
+      return queue
+    },
+    async close() {
+      await Promise.all(made.map((queue) => queue.close()))
+      await stop()
+    },
+  }
+}
