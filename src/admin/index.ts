@@ -1,0 +1,6 @@
+export { type Admin, type AdminOptions, type Connection, createAdmin } from './admin.ts'
+export type { AuditEntry } from './audit.ts'
+export type { TokenGrant } from './bearer.ts'
+export type { JwtOptions } from './jwt.ts'
+export { EDITIONS, type Edition, type Permission } from './permissions.ts'
+export type { Route } from './route.ts'
