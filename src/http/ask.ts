@@ -53,6 +53,10 @@ export interface Pass {
   readonly isUnsafe: boolean
 }
 
+/** What one profile stored may not be what the other would: they do not share. */
+const SAFE_KIND = 'http'
+const RFC_KIND = 'httprfc'
+
 const NO_DIRECTIVES: RequestDirectives = {
   noStore: false,
   noCache: false,
@@ -104,7 +108,7 @@ export function readRequest(request: HttpRequest, route: Route, rules: Rules): A
     request,
     route,
     target,
-    key: primaryKey(target, path, parts),
+    key: primaryKey(rules.isRfc ? RFC_KIND : SAFE_KIND, target, path, parts),
     urlTag: urlTag(target.host, path),
     directives: directivesOf(request, route),
     hasAuthorization,

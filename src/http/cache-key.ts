@@ -107,8 +107,8 @@ export function identityPart(identity: string): string {
 }
 
 /** A space cannot stand in a target, so parts after one cannot be forged by a URL. */
-export function primaryKey(target: Target, path: string, parts: string): string {
-  return `http:${target.scheme}://${target.host}${readable(path)}${parts}`
+export function primaryKey(kind: string, target: Target, path: string, parts: string): string {
+  return `${kind}:${target.scheme}://${target.host}${readable(path)}${parts}`
 }
 
 export function variantKey(

@@ -37,6 +37,11 @@ export class CacheStatus {
     return text + (key === undefined ? '' : this.#key(key))
   }
 
+  /** Neither hit nor forwarded. */
+  refused(key: string, detail: string): string {
+    return this.#name === undefined ? '' : `${this.#name}; detail=${sfName(detail)}${this.#key(key)}`
+  }
+
   #key(key: string): string {
     return this.#showKey ? `; key=${sfString(key)}` : ''
   }

@@ -58,7 +58,7 @@ export const replies = eventChannel<HttpReplyEvent>('holdfast:http:reply')
 
 /** `holdfast:http:degraded`: an answer that is less than what was promised. */
 export interface HttpDegradedEvent {
-  readonly what: 'invalidation-unconfirmed' | 'stale-if-error' | 'cut'
+  readonly what: 'invalidation-unconfirmed' | 'staleIfError' | 'cut'
   readonly error: unknown
 }
 export const degraded = eventChannel<HttpDegradedEvent>('holdfast:http:degraded')

@@ -1,12 +1,8 @@
-import type { JudgedCache } from '../cache/judged.ts'
-import type { CacheOptions } from '../cache/options.ts'
 import type { Ask, Pass } from './ask.ts'
-import { variantKey } from './cache-key.ts'
 import { judge } from './judgement.ts'
+import { type Desk, MAX_SLOTS, nextSlot, settingsOf } from './lookup.ts'
 import type { HttpExplanation } from './options.ts'
-import type { Rules } from './storable.ts'
 import { StoredResponse } from './stored-response.ts'
-import { selectingValues } from './vary.ts'
 
 const NOTHING = {
   key: undefined,
@@ -19,28 +15,22 @@ const NOTHING = {
 } as const
 
 /** How a request would be answered at this moment, in words. */
-export async function explain(
-  ask: Ask | Pass,
-  cache: JudgedCache,
-  rules: Rules,
-  now: number,
-  settings: (ask: Ask) => CacheOptions,
-  maxSlots: number,
-): Promise<HttpExplanation> {
+export async function explain(desk: Desk, ask: Ask | Pass): Promise<HttpExplanation> {
   const { url } = ask.request
   if (ask.kind === 'pass') return { ...NOTHING, url, outcome: 'bypass', reason: ask.detail ?? ask.fwd }
   let { key } = ask
-  for (let slot = 0; slot < maxSlots; slot++) {
-    const found = await cache.look(key, settings(ask))
+  for (let slot = 0; slot < MAX_SLOTS; slot++) {
+    const found = await desk.judged.look(key, settingsOf(ask, desk.timeoutMs))
+    const now = desk.now()
     if (found === undefined) {
       return { ...NOTHING, url, key, outcome: 'miss', reason: slot === 0 ? 'uri-miss' : 'vary-miss' }
     }
     const { value } = found
-    const verdict = judge(value, found, ask, rules, now)
+    const verdict = judge(value, found, ask, desk.rules, now)
     if (!(value instanceof StoredResponse)) break
     const { meta } = value
     if (verdict === 'other') {
-      key = variantKey(ask.key, meta.varyNames, selectingValues(ask.request.headers, meta.varyNames))
+      key = nextSlot(ask, value)
       continue
     }
     return {

@@ -10,8 +10,13 @@ export type HttpProfile = 'safe' | 'rfc'
 
 /** Words for one route or one call; the same words are defaults in `createHttpCache`. */
 export interface RouteOptions {
-  /** Life of responses that say nothing about their own. @default none: such a response is not fresh */
+  /**
+   * Life of responses that say nothing about their own: of status 200, 203, 204, 300, 301 and 308.
+   * @default none: such a response is not fresh
+   */
   ttl?: Duration | undefined
+  /** The same for 404 and 410. @default none */
+  negativeTtl?: Duration | undefined
   /** `stale-while-revalidate` of responses that have none. @default 0 */
   stale?: Duration | undefined
   /** `stale-if-error` of responses that have none. @default 0 */

@@ -7,6 +7,7 @@ import type { HttpCacheOptions, RouteOptions } from './options.ts'
 /** RouteOptions with every default filled in. */
 export interface Route {
   readonly ttlMs: number | undefined
+  readonly negativeTtlMs: number | undefined
   readonly staleMs: number
   readonly staleIfErrorMs: number
   readonly tags: (request: HttpRequest) => readonly string[]
@@ -23,6 +24,7 @@ export interface Route {
 
 const ROUTE_NAMES = [
   'ttl',
+  'negativeTtl',
   'stale',
   'staleIfError',
   'tags',
@@ -103,6 +105,7 @@ function resolve(o: RouteOptions, isRfc: boolean): Route {
   }
   return {
     ttlMs: o.ttl === undefined ? undefined : toMs(o.ttl, 'ttl'),
+    negativeTtlMs: o.negativeTtl === undefined ? undefined : toMs(o.negativeTtl, 'negativeTtl'),
     staleMs: toMs(o.stale ?? 0, 'stale'),
     staleIfErrorMs: toMs(o.staleIfError ?? 0, 'staleIfError'),
     tags: names(o.tags, 'tags'),

@@ -34,7 +34,6 @@ export interface Terms {
   readonly mustRevalidate: boolean
   readonly noCache: boolean
   readonly isPublic: boolean
-  readonly isAuthorized: boolean
   readonly varyNames: readonly string[]
   /** Fields that may not be stored with the rest. */
   readonly withoutFields: readonly string[]
@@ -44,6 +43,8 @@ export interface Terms {
 const TARGETED = ['holdfast-cache-control', 'cdn-cache-control']
 /** RFC 9110, 15.1; 206 aside, which is not stored. */
 const HEURISTIC = new Set([200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501])
+/** What a route means by its ttl: answers that went well, and redirections for good. */
+const BY_ROUTE = new Set([200, 203, 204, 300, 301, 308])
 /** Whose caching rules are known here, for must-understand. */
 const UNDERSTOOD = new Set([
   ...HEURISTIC,
@@ -89,6 +90,8 @@ export function assess(c: Candidate): Terms | string {
   const { status, fields, rules, route } = c
   if (status < 200 || status === 206 || status === 304) return 'status'
   if (c.directives.noStore) return 'request-no-store'
+  // It has no end.
+  if (/^text\/event-stream\b/i.test(fields.get('content-type') ?? '')) return 'event-stream'
   const targeted = TARGETED.map((name) => targetedDirectives(fields.get(name))).find((one) => one)
   const said = targeted ?? responseDirectives(fields.get('cache-control'))
   const understands = said.mustUnderstand && UNDERSTOOD.has(status)
@@ -99,7 +102,7 @@ export function assess(c: Candidate): Terms | string {
   const isAuthorized = c.hasIdentity || (rules.isRfc ? allowsAuthorized(said) : said.public)
   if (c.hasAuthorization && !isAuthorized) return 'authorization'
 
-  const names = varyNames(fields.lines('vary'), route.vary)
+  const names = varyNames(fields.lines('vary'), implied(c))
   if (names === undefined) return 'vary-all'
   if (names.length > MAX_VARY_NAMES) return 'vary-many'
   if (!rules.isRfc) {
@@ -126,7 +129,6 @@ export function assess(c: Candidate): Terms | string {
     mustRevalidate,
     noCache: said.noCache === true || (said.noCache !== false && !rules.isRfc),
     isPublic: said.public,
-    isAuthorized,
     varyNames: names,
     withoutFields: [...listed(said.private), ...listed(said.noCache)],
   }
@@ -135,6 +137,11 @@ export function assess(c: Candidate): Terms | string {
   // keeping what must be asked for each time.
   const usableMs = bornAt + lifetimeMs + terms.staleWhileRevalidateMs + terms.staleIfErrorMs - receivedAt
   return terms.noCache || usableMs <= 0 ? 'no-lifetime' : terms
+}
+
+/** An encoding that nobody asked for is no use, even where the application forgot to say Vary. */
+function implied({ fields, rules, route }: Candidate): readonly string[] {
+  return !rules.isRfc && fields.has('content-encoding') ? [...route.vary, 'accept-encoding'] : route.vary
 }
 
 function allowsAuthorized(said: ResponseDirectives): boolean {
@@ -166,7 +173,8 @@ function lifetimeOf(
   }
   if (said.noCache === true) return rules.isRfc ? 0 : undefined
   const mayAssume = HEURISTIC.has(status) || said.public
-  if (route.ttlMs !== undefined && mayAssume) return route.ttlMs
+  if (route.ttlMs !== undefined && BY_ROUTE.has(status)) return route.ttlMs
+  if (route.negativeTtlMs !== undefined && (status === 404 || status === 410)) return route.negativeTtlMs
   const modified = parseHttpDate(fields.get('last-modified'), c.receivedAt)
   if (route.heuristic && mayAssume && modified !== undefined) {
     return Math.min(HEURISTIC_MOST_MS, Math.max(0, (dateMs - modified) * HEURISTIC_SHARE))

@@ -24,8 +24,6 @@ export interface StoredMeta {
   readonly noCache: boolean
   /** The application said that everybody may have it. */
   readonly isPublic: boolean
-  /** A request with Authorization may be answered with it. */
-  readonly isAuthorized: boolean
   /** The entity-tag is ours: the application does not know it. */
   readonly ownEtag: boolean
   readonly varyNames: readonly string[]

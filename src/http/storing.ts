@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Ask } from './ask.ts'
 import { Fields, listOf } from './fields.ts'
+import { isPlain } from './forwarding.ts'
 import { formatHttpDate, parseHttpDate } from './http-date.ts'
-import type { RawHeaders } from './message.ts'
 import type { Rules, Terms } from './storable.ts'
-import { StoredResponse } from './stored-response.ts'
+import { type StoredMeta, StoredResponse } from './stored-response.ts'
 import { selectingValues } from './vary.ts'
 
 /** Meant for one connection (RFC 9110, 7.6.1), made anew for each reply, or meant for us alone. */
@@ -42,39 +42,25 @@ export function storedFields(fields: Fields, terms: Terms): string[] {
 /** A response at rest. In `safe` one without validator gets an entity-tag made of its bytes. */
 export function toStored(
   ask: Ask,
-  status: number,
-  statusText: string | undefined,
-  headers: RawHeaders,
+  parts: Pick<StoredMeta, 'status' | 'statusText' | 'headers' | 'ownEtag'>,
   body: Buffer,
   terms: Terms,
   rules: Rules,
   receivedAt: number,
-  wasOwnEtag = false,
 ): StoredResponse {
-  const fields = new Fields(headers)
-  const needsEtag = !rules.isRfc && status === 200 && !fields.has('etag')
-  const all = needsEtag ? [...headers, 'ETag', entityTag(body)] : headers
-  return new StoredResponse(
-    {
-      status,
-      statusText,
-      headers: all,
-      bornAt: terms.bornAt,
-      receivedAt,
-      dateMs: terms.dateMs,
-      lifetimeMs: terms.lifetimeMs,
-      staleWhileRevalidateMs: terms.staleWhileRevalidateMs,
-      staleIfErrorMs: terms.staleIfErrorMs,
-      mustRevalidate: terms.mustRevalidate,
-      noCache: terms.noCache,
-      isPublic: terms.isPublic,
-      isAuthorized: terms.isAuthorized,
-      ownEtag: needsEtag || wasOwnEtag,
-      varyNames: terms.varyNames,
-      varyValues: selectingValues(ask.request.headers, terms.varyNames),
-    },
-    body,
-  )
+  const { status, headers } = parts
+  const needsEtag = !rules.isRfc && status === 200 && !new Fields(headers).has('etag')
+  const { withoutFields: _, ...life } = terms
+  const meta: StoredMeta = {
+    ...life,
+    status,
+    statusText: isPlain(parts.statusText) ? parts.statusText : undefined,
+    headers: needsEtag ? [...headers, 'ETag', entityTag(body)] : headers,
+    receivedAt,
+    ownEtag: needsEtag || parts.ownEtag,
+    varyValues: selectingValues(ask.request.headers, terms.varyNames),
+  }
+  return new StoredResponse(meta, body)
 }
 
 /** Strong: it is made of the very bytes that are sent, encoding included. */

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -115,6 +115,5 @@ async function scoreOf(suiteDir: string, answers: Record<string, unknown>) {
     if (mark === '✅' || mark === 'Y') passed[kind]++
     else missed[kind].push(`${test.id}${mark === '⛔️' || mark === '⚠️' || mark === 'N' ? '' : `(${mark})`}`)
   }
-  const version = JSON.parse(readFileSync(join(suiteDir, 'package.json'), 'utf8')) as { version: string }
-  return { line: { ...passed, of: asked, suite: version.version }, missed }
+  return { line: { ...passed, of: asked }, missed }
 }

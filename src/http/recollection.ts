@@ -1,0 +1,46 @@
+import type { Clock } from '../base/clock.ts'
+import { Lru } from '../memory/lru.ts'
+import type { Ask } from './ask.ts'
+import { variantDigest } from './vary.ts'
+
+/** How long requests for a key whose answers were for one client each do not queue for one another. */
+const ALONE_MS = 10_000
+const MAX_KEYS = 10_000
+
+/** What this process remembers of keys beside what is stored. Forgetting it costs time, never truth. */
+export class Recollection {
+  readonly #clock: Clock
+  readonly #maxVariants: number
+  readonly #alone = new Lru<{ readonly until: number }>({ maxEntries: MAX_KEYS, maxBytes: MAX_KEYS })
+  readonly #variants = new Lru<Set<string>>({ maxEntries: MAX_KEYS, maxBytes: MAX_KEYS })
+
+  constructor(clock: Clock, maxVariants: number) {
+    this.#clock = clock
+    this.#maxVariants = maxVariants
+  }
+
+  /** Whether the last answer was for its one client only: then waiting for another's load is in vain. */
+  isAlone(ask: Ask, key: string): boolean {
+    const known = this.#alone.get(aloneKey(ask, key))
+    return known !== undefined && known.until > this.#clock.mono()
+  }
+
+  rememberAlone(ask: Ask, key: string): void {
+    this.#alone.set(aloneKey(ask, key), { until: this.#clock.mono() + ALONE_MS }, 1)
+  }
+
+  /** Notes a variant of the URL. False: it has as many as it may have. */
+  admits(ask: Ask, names: readonly string[], values: readonly (string | null)[]): boolean {
+    const digest = variantDigest(names, values)
+    const known = this.#variants.get(ask.key) ?? new Set<string>()
+    if (!known.has(digest) && known.size >= this.#maxVariants) return false
+    known.add(digest)
+    this.#variants.set(ask.key, known, 1)
+    return true
+  }
+}
+
+/** What holds for those who log in says nothing about the others. */
+function aloneKey(ask: Ask, key: string): string {
+  return ask.hasAuthorization ? `${key} a` : key
+}
