@@ -50,8 +50,9 @@ export interface PartitionLease {
   readonly lost: AbortSignal
   /**
    * Up to `most` parcels, oldest first, in order: first those that an earlier owner held and did not
-   * settle, then what waits. Empty when nothing waits or the queue is paused. Taken parcels are held
-   * until settled; when the lease ends, the unsettled go back to the front in their order.
+   * settle, then what waits. Fewer than `most`, or none: nothing more waits, or the queue is paused.
+   * Taken parcels are held until settled; when the lease ends, the unsettled go back to the front in
+   * their order.
    */
   take(most: number): Promise<readonly HeldParcel[]>
   /**

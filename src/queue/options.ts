@@ -41,7 +41,10 @@ export interface Message<T> {
 /** What became of one message of a batch. */
 export type Outcome =
   | { readonly ok: true }
-  /** Try this one again, after `after` or the back-off. Later messages of its key wait for it. */
+  /**
+   * Try this one again, after `after` or the back-off. Later messages of its key wait for it: those of
+   * the same batch come again too, whatever is said of them, so leave them alone.
+   */
   | { readonly retry: true; readonly after?: Duration | undefined; readonly reason?: string | undefined }
   /** Hopeless: to the dead letters now. */
   | { readonly dead: string }

@@ -104,7 +104,7 @@ export class PartitionWorker<T> {
   async #step(): Promise<void> {
     const { clock, backend, settings } = this.#setup
     const { size, wait } = settings.batch
-    if (this.#line.length < size && !this.#isDry) await this.#fill()
+    while (this.#line.length < size && !this.#isDry && !this.#stop.signal.aborted) await this.#fill()
     const now = clock.mono()
     if (this.#pausedUntil > now) return this.#nap(this.#pausedUntil - now)
     const { batch, nextAt } = this.#line.pick(size, now)
@@ -138,9 +138,9 @@ export class PartitionWorker<T> {
   async #fill(): Promise<void> {
     const { size } = this.#setup.settings.batch
     if (this.#unread.length === 0) {
-      const most = Math.min(MAX_TAKE, Math.ceil((2 * size) / this.#perParcel))
-      const parcels = await this.#lease.take(Math.max(1, most))
-      this.#isDry = parcels.length === 0
+      const most = Math.max(1, Math.min(MAX_TAKE, Math.ceil((2 * size) / this.#perParcel)))
+      const parcels = await this.#lease.take(most)
+      this.#isDry = parcels.length < most
       this.#unread = [...parcels]
     }
     if (this.#unread.length === 0) return
@@ -229,7 +229,7 @@ export class PartitionWorker<T> {
     )
     const before = this.#successes
     if (answer.outcome === 'answered') {
-      for (const [i, item] of batch.entries()) this.#judge(item, answer.verdicts[i] as Verdict)
+      this.#judgeAll(batch, answer.verdicts)
       if (this.#successes > before) this.#lonelyFailures = 0
     } else if (answer.outcome !== 'lost') {
       this.#divide(batch, answer)
@@ -237,6 +237,19 @@ export class PartitionWorker<T> {
     const doomed = batch.filter((item) => !item.isOver && item.doom !== undefined)
     this.#report(batch, answer, started)
     if (doomed.length > 0) await this.#bury(doomed)
+  }
+
+  /**
+   * Once a message is to be tried again, what the handler says of later ones of its key is not heard:
+   * they come again behind it, in their order.
+   */
+  #judgeAll(batch: readonly Item[], verdicts: readonly Verdict[]): void {
+    const waiting = new Set<string>()
+    for (const [i, item] of batch.entries()) {
+      if (item.order !== undefined && waiting.has(item.order)) continue
+      this.#judge(item, verdicts[i] as Verdict)
+      if (item.order !== undefined && !item.isOver && item.doom === undefined) waiting.add(item.order)
+    }
   }
 
   #judge(item: Item, verdict: Verdict): void {

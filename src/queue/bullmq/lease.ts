@@ -25,6 +25,8 @@ export interface LeaseSetup {
 
 /** Jobs under our lease need no lock of BullMQ's own. */
 const NO_LOCK = '0'
+/** Most parcels asked for in one tick. */
+const MAX_STRIDE = 64
 /** Part of the lease's life that may pass before it counts as lost here: slack for clocks that run unevenly. */
 const TRUST = 0.9
 
@@ -64,15 +66,23 @@ export class BullLease implements PartitionLease {
       await this.#returnForeign()
       this.#isAdopted = true
     }
-    const found = await this.#fetch(Math.min(most, this.#stride))
-    this.#stride =
-      found.asked > found.parcels.length ? Math.max(1, found.parcels.length + 1) : this.#stride * 2
-    if (found.isAlone) return found.parcels
-    // Somebody who lost this lease took a parcel all the same, by a command that was late: it must not
-    // be overtaken. Everything goes back and is taken again, in order.
-    for (const { handle } of found.parcels) this.#held.delete(handle)
-    await this.#returnForeign()
-    return []
+    const parcels: HeldParcel[] = []
+    while (parcels.length < most) {
+      const asked = Math.min(most - parcels.length, this.#stride)
+      const found = await this.#fetch(asked)
+      if (!found.isAlone) {
+        // Somebody who lost this lease took a parcel all the same, by a command that was late: it must
+        // not be overtaken. Everything goes back and is taken again, in order.
+        for (const { handle } of [...parcels, ...found.parcels]) this.#held.delete(handle)
+        await this.#returnForeign()
+        return this.take(most)
+      }
+      parcels.push(...found.parcels)
+      const isShort = found.parcels.length < asked
+      this.#stride = isShort ? Math.max(1, found.parcels.length + 1) : Math.min(MAX_STRIDE, this.#stride * 2)
+      if (isShort) break
+    }
+    return parcels
   }
 
   async settle(parcels: readonly Settlement[], done: readonly string[]): Promise<void> {
@@ -128,7 +138,7 @@ export class BullLease implements PartitionLease {
     }
   }
 
-  async #fetch(asked: number): Promise<{ asked: number; parcels: HeldParcel[]; isAlone: boolean }> {
+  async #fetch(asked: number): Promise<{ parcels: HeldParcel[]; isAlone: boolean }> {
     const { store } = this.#setup
     const before = this.#held.size
     // All leave in one tick and in this order, so the count is that right after the last of them.
@@ -146,7 +156,7 @@ export class BullLease implements PartitionLease {
       parcels.push(this.#parcel(job, id))
     }
     parcels.sort((a, b) => a.position - b.position)
-    return { asked, parcels, isAlone: active <= before + parcels.length }
+    return { parcels, isAlone: active <= before + parcels.length }
   }
 
   #parcel(job: BullJob, id: string): HeldParcel {
