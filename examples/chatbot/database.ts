@@ -1,3 +1,4 @@
+import type { SqlRunner } from 'holdfast/queue'
 import pg from 'pg'
 
 export const SENDERS = ['visitor', 'bot'] as const
@@ -102,40 +103,24 @@ export class Database {
     return (await this.pool.query<Customer>(sql, [chat])).rows[0]
   }
 
-  /** In this order; what is there already stays as it is. */
-  async saveMessages(messages: readonly Message[]): Promise<void> {
-    const sql = `insert into messages (id, chat, sender, body, at)
-      select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
-      on conflict (id) do nothing`
-    const column = (name: keyof Message) => messages.map((message) => message[name])
-    await this.pool.query(sql, (['id', 'chat', 'sender', 'body', 'at'] as const).map(column))
-  }
-
-  /** Sets what was found and keeps the rest; of one chat, the later finding counts. */
-  async saveCustomers(found: readonly (Partial<Customer> & { chat: string })[]): Promise<void> {
-    const merged = new Map<string, Partial<Customer>>()
-    for (const { chat, ...info } of found) merged.set(chat, { ...merged.get(chat), ...info })
-    const rows = [...merged.values()]
-    const column = (name: keyof Customer) => rows.map((row) => row[name] ?? null)
-    const sql = `insert into customer_info (chat, name, phone, email)
-      select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
-      on conflict (chat) do update set name = coalesce(excluded.name, customer_info.name),
-        phone = coalesce(excluded.phone, customer_info.phone),
-        email = coalesce(excluded.email, customer_info.email)`
-    await this.pool.query(sql, [[...merged.keys()], column('name'), column('phone'), column('email')])
-  }
-
-  /** One statement for all; an older change never overwrites a newer one, however late it comes. */
-  async saveStatuses(changes: readonly StatusChange[]): Promise<void> {
-    const sql = `update chat_sessions as chat set status = change.status, status_at = change.at
-      from (select distinct on (chat) * from unnest($1::text[], $2::text[], $3::bigint[])
-        as change (chat, status, at) order by chat, at desc) as change
-      where chat.id = change.chat and chat.status_at <= change.at`
-    const rows = [changes.map((c) => c.chat), changes.map((c) => c.status), changes.map((c) => c.at)]
-    await this.pool.query(sql, rows)
-  }
-
   close(): Promise<void> {
     return this.pool.end()
   }
+}
+
+/** Sets what was found and keeps the rest; of one chat, the later finding counts. */
+export async function saveCustomers(
+  sql: SqlRunner,
+  found: readonly (Partial<Customer> & { chat: string })[],
+): Promise<void> {
+  const merged = new Map<string, Partial<Customer>>()
+  for (const { chat, ...info } of found) merged.set(chat, { ...merged.get(chat), ...info })
+  const rows = [...merged.values()]
+  const column = (name: keyof Customer) => rows.map((row) => row[name] ?? null)
+  const text = `insert into customer_info (chat, name, phone, email)
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+    on conflict (chat) do update set name = coalesce(excluded.name, customer_info.name),
+      phone = coalesce(excluded.phone, customer_info.phone),
+      email = coalesce(excluded.email, customer_info.email)`
+  await sql.query(text, [[...merged.keys()], column('name'), column('phone'), column('email')])
 }
