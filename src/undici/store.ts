@@ -6,18 +6,11 @@ import { refuseUnknown } from '../base/options.ts'
 import type { Cache } from '../cache/cache.ts'
 import type { CacheOptions } from '../cache/options.ts'
 import { packBody } from '../http/stored-body.ts'
+import { Lru } from '../memory/lru.ts'
 import type { UndiciCacheKey, UndiciCacheStore, UndiciCacheValue, UndiciGetResult } from './interface.ts'
 import { Recorder } from './recorder.ts'
 import { answer, fits, pick, type Stored } from './stored-response.ts'
-import {
-  type Fields,
-  fieldsName,
-  MAX_FIELD_SETS,
-  plainName,
-  resourceName,
-  sameSet,
-  variantName,
-} from './variant.ts'
+import { type Fields, MAX_FIELD_SETS, type Place, placeOf, sameSet, variantName } from './variant.ts'
 
 export interface UndiciStoreOptions {
   /** Where responses are kept: `hf.cache`, or a namespace of it. */
@@ -55,6 +48,8 @@ export interface UndiciDegradedEvent {
 export const undiciDegradedEvents = eventChannel<UndiciDegradedEvent>('holdfast:undici:degraded')
 
 const OPTION_NAMES = ['cache', 'prefix', 'maxBodyBytes', 'tags', 'sensitive', 'l1']
+/** Resources whose names and variants are remembered, to spare the hashing and a second look. */
+const MAX_PLACES = 10_000
 const MAX_BODY_BYTES = 2 * 1024 * 1024
 /** Header fields, and what JSON adds to a body. */
 const ENVELOPE_BYTES = 256 * 1024
@@ -64,9 +59,10 @@ const DELETION = { ttl: '10m', l1: false, sensitive: false, wait: 'commit' } as 
 /**
  * A store for undici's cache interceptor (undici 7 and 8), shared by all processes:
  * `new Agent().compose(interceptors.cache({ store: undiciStore({ cache: hf.cache }) }))`. What may
- * be stored and reused is undici's decision (RFC 9111); this is where it is kept. A look-up is one
- * read, two where the resource varies or nothing fresh is found, whatever else the server holds. While the cache cannot be
- * asked every look-up is a miss; no method rejects or throws because of it.
+ * be stored and reused is undici's decision (RFC 9111); this is where it is kept. A hit is one
+ * read, or none with a copy in memory; a miss, and the first look at a resource that varies, are
+ * two; whatever else the server holds. While the cache cannot be asked
+ * every look-up is a miss; no method rejects or throws because of it.
  * @throws InvalidOption
  */
 export function undiciStore(options: UndiciStoreOptions): UndiciStore {
@@ -80,6 +76,7 @@ export class UndiciStore implements UndiciCacheStore {
   readonly #tags: UndiciStoreOptions['tags']
   readonly #base: CacheOptions
   readonly #counts = { hits: 0, misses: 0, errors: 0, stored: 0, tooLarge: 0, aborted: 0 }
+  readonly #places = new Lru<Place>({ maxEntries: MAX_PLACES, maxBytes: Number.MAX_SAFE_INTEGER })
   /** Writes on their way, by resource: who asks in this process meanwhile waits for them. */
   readonly #pending = new Map<string, Promise<void>>()
   /**
@@ -113,13 +110,13 @@ export class UndiciStore implements UndiciCacheStore {
 
   /** Never rejects for the store's sake: what cannot be asked for is not there. */
   async get(key: UndiciCacheKey): Promise<UndiciGetResult | undefined> {
-    const resource = resourceName(this.#prefix, check(key))
+    const place = this.#place(key)
     try {
-      const pending = this.#pending.get(resource)
+      const pending = this.#pending.get(place.resource)
       if (pending) await pending
-      const found = await this.#find(key, resource)
+      const found = await this.#find(key, place)
       const isFresh = found !== undefined && found.staleAt > this.#cache.core.clock.wall()
-      if (!isFresh && !this.#seen.has(key)) this.#seen.set(key, await this.#deletion(resource))
+      if (!isFresh && !this.#seen.has(key)) this.#seen.set(key, await this.#deletion(place))
       if (found === undefined) this.#counts.misses++
       else this.#counts.hits++
       return found && answer(found)
@@ -147,13 +144,12 @@ export class UndiciStore implements UndiciCacheStore {
 
   /** Every method and variant of the resource. Never rejects. */
   async delete(key: UndiciCacheKey): Promise<void> {
-    const resource = resourceName(this.#prefix, check(key))
+    const { resource } = this.#place(key)
     await this.#inTurn(resource, 'delete', key, async () => {
       const { random } = this.#cache.core
-      const noted = this.#cache
-        .set(`${resource}:deleted`, random.id(), { ...this.#base, ...DELETION })
+      await this.#cache
+        .set(deletionOf(resource), random.id(), { ...this.#base, ...DELETION })
         .catch((cause: unknown) => this.#degraded('delete', key, cause))
-      await noted
       await this.#cache.invalidateTag(resource, { wait: 'commit' })
     })
   }
@@ -162,17 +158,27 @@ export class UndiciStore implements UndiciCacheStore {
     return { ...this.#counts }
   }
 
-  async #find(key: UndiciCacheKey, resource: string): Promise<Stored | undefined> {
-    const plain = plainName(this.#prefix, key)
-    const options = this.#options(resource)
-    const first = await this.#cache.getMany<Stored | Fields>([plain, fieldsName(plain)], options)
-    const found: Stored[] = []
-    const alone = first.get(plain)
-    if (alone !== undefined) found.push(alone as Stored)
-    const sets = (first.get(fieldsName(plain)) as Fields | undefined)?.sets ?? []
-    if (sets.length > 0) {
-      const names = sets.map((set) => variantName(plain, set, key.headers))
-      found.push(...(await this.#cache.getMany<Stored>(names, options)).values())
+  #place(key: UndiciCacheKey): Place {
+    const { method, origin, path } = check(key)
+    const name = `${method} ${origin} ${path}`
+    const known = this.#places.get(name)
+    if (known) return known
+    const place = placeOf(this.#prefix, key, this.#base)
+    this.#places.set(name, place, 1)
+    return place
+  }
+
+  async #find(key: UndiciCacheKey, place: Place): Promise<Stored | undefined> {
+    const { plain, fields, options } = place
+    const namesOf = (sets: Fields['sets']) => sets.map((set) => variantName(plain, set, key.headers))
+    const guessed = namesOf(place.sets)
+    const seen = await this.#cache.getMany<Stored | Fields>([fields, ...guessed], options)
+    const found = guessed.flatMap((name) => (seen.get(name) as Stored | undefined) ?? [])
+    const sets = (seen.get(fields) as Fields | undefined)?.sets
+    if (sets !== undefined && sets !== place.sets) {
+      place.sets = sets
+      const more = namesOf(sets).filter((name) => !guessed.includes(name))
+      if (more.length > 0) found.push(...(await this.#cache.getMany<Stored>(more, options)).values())
     }
     const now = this.#cache.core.clock.wall()
     const fitting = found.filter((value) => value.deleteAt > now && fits(value, key))
@@ -181,8 +187,8 @@ export class UndiciStore implements UndiciCacheStore {
   }
 
   /** Id of the last deletion, as the server knows it; undefined when there was none of late. */
-  #deletion(resource: string): Promise<string | undefined> {
-    return this.#cache.get<string>(`${resource}:deleted`, { ...this.#base, l1: false, sensitive: false })
+  #deletion({ resource }: Place): Promise<string | undefined> {
+    return this.#cache.get<string>(deletionOf(resource), { ...this.#base, l1: false, sensitive: false })
   }
 
   #store(
@@ -191,53 +197,47 @@ export class UndiciStore implements UndiciCacheStore {
     body: Buffer,
     before: { readonly deletion: string | undefined } | undefined,
   ): Promise<void> {
-    const resource = resourceName(this.#prefix, key)
-    return this.#inTurn(resource, 'store', key, async () => {
-      const ttl = Math.min(MAX_DURATION_MS, Math.floor(value.deleteAt - this.#cache.core.clock.wall()))
-      if (!(ttl > 0)) return
-      const plain = plainName(this.#prefix, key)
-      const set = Object.keys(value.vary ?? {}).sort()
-      const options = this.#options(resource)
-      const isOutdated = async () => before && before.deletion !== (await this.#deletion(resource))
-      if (await isOutdated()) return
-      if (set.length > 0) await this.#remember(plain, set, value.deleteAt, options)
-      const tags = [resource, ...(this.#tags?.(key, value) ?? [])]
-      const stored: Stored = { ...pick(value), ...packBody(body) }
-      const name = variantName(plain, set, value.vary)
-      const isStored = await this.#cache.set(name, stored, {
-        ...options,
-        tags,
-        ttl,
-        wait: 'commit',
-        ...(value.headers['content-encoding'] !== undefined && { compress: false as const }),
-      })
-      if (!isStored) return
+    const place = this.#place(key)
+    return this.#inTurn(place.resource, 'store', key, async () => {
+      const isOutdated = async () => before && before.deletion !== (await this.#deletion(place))
+      if (!(value.deleteAt > this.#cache.core.clock.wall()) || (await isOutdated())) return
+      const name = await this.#put(key, value, body, place)
+      if (name === undefined) return
       // A deletion that came first left its id before this look; one that comes later drops the entry.
       if (await isOutdated()) await this.#cache.delete(name, { wait: 'commit' })
       else this.#counts.stored++
     })
   }
 
-  /** Notes that variants of this set exist, unless that is noted, for long enough, already. */
-  async #remember(
-    plain: string,
-    set: readonly string[],
-    until: number,
-    options: CacheOptions,
-  ): Promise<void> {
-    const name = fieldsName(plain)
-    const known = await this.#cache.get<Fields>(name, options)
+  /** Returns the name under which it is stored now. */
+  async #put(
+    key: UndiciCacheKey,
+    value: UndiciCacheValue,
+    body: Buffer,
+    { plain, fields, options, resource }: Place,
+  ): Promise<string | undefined> {
+    const set = Object.keys(value.vary ?? {}).sort()
+    const known = await this.#cache.get<Fields>(fields, options)
     const sets = known?.sets ?? []
     const isKnown = sets.some((other) => sameSet(other, set))
-    if (isKnown && known !== undefined && known.until >= until) return
-    const all = isKnown ? sets : [...sets, set].slice(-MAX_FIELD_SETS)
-    const end = Math.max(until, known?.until ?? 0)
-    const ttl = Math.min(MAX_DURATION_MS, Math.ceil(end - this.#cache.core.clock.wall()))
-    await this.#cache.set(name, { sets: all, until: end }, { ...options, ttl, wait: 'commit' })
-  }
-
-  #options(resource: string): CacheOptions {
-    return { ...this.#base, tags: [resource] }
+    const until = Math.max(value.deleteAt, known?.until ?? 0)
+    const life = (end: number) => {
+      const ttl = Math.min(MAX_DURATION_MS, Math.floor(end - this.#cache.core.clock.wall()))
+      return { ...options, ttl: Math.max(0, ttl), wait: 'commit' as const }
+    }
+    if (!isKnown || known === undefined || known.until < until) {
+      const all = isKnown ? sets : [...sets, set].slice(-MAX_FIELD_SETS)
+      await this.#cache.set(fields, { sets: all, until }, life(until))
+    }
+    const stored: Stored = { ...pick(value), ...packBody(body) }
+    const name = variantName(plain, set, value.vary)
+    const isPacked = value.headers['content-encoding'] !== undefined
+    const isStored = await this.#cache.set(name, stored, {
+      ...life(value.deleteAt),
+      tags: [resource, ...(this.#tags?.(key, value) ?? [])],
+      ...(isPacked && { compress: false as const }),
+    })
+    return isStored ? name : undefined
   }
 
   /** Writes to one resource by this process take effect in the order in which they were made. */
@@ -263,6 +263,8 @@ export class UndiciStore implements UndiciCacheStore {
     if (undiciDegradedEvents.active) undiciDegradedEvents.publish({ op, origin: key.origin, cause })
   }
 }
+
+const deletionOf = (resource: string): string => `${resource}:deleted`
 
 function check(key: UndiciCacheKey): UndiciCacheKey {
   const isKey =

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { CacheOptions } from '../cache/options.ts'
 import type { UndiciCacheKey } from './interface.ts'
 
 /*
@@ -22,16 +23,30 @@ export interface Fields {
 /** More sets than this one resource hardly has: the oldest is forgotten, and its variants with it. */
 export const MAX_FIELD_SETS = 8
 
-export function resourceName(prefix: string, key: UndiciCacheKey): string {
-  return `${prefix}:${hash([key.origin, key.path])}`
+/** Names of one resource under one method, and where its variants were last seen. */
+export interface Place {
+  readonly resource: string
+  /** Of the variant that varies by nothing. */
+  readonly plain: string
+  readonly fields: string
+  /** One object for all look-ups, so that the cache checks it once. */
+  readonly options: CacheOptions
+  /** A guess: which variants to ask for at the same time as for the sets themselves. */
+  sets: readonly FieldSet[]
 }
 
-export function plainName(prefix: string, key: UndiciCacheKey): string {
-  return `${resourceName(prefix, key)}:${key.method}`
-}
+export const PLAIN_ONLY: readonly FieldSet[] = [[]]
 
-export function fieldsName(plain: string): string {
-  return `${plain}:fields`
+export function placeOf(prefix: string, key: UndiciCacheKey, base: CacheOptions): Place {
+  const resource = `${prefix}:${hash([key.origin, key.path])}`
+  const plain = `${resource}:${key.method}`
+  return {
+    resource,
+    plain,
+    fields: `${plain}:fields`,
+    options: { ...base, tags: [resource] },
+    sets: PLAIN_ONLY,
+  }
 }
 
 /** The variant that a request with these header fields gets, under one set. */
