@@ -36,6 +36,9 @@ const PACKAGES: Readonly<Record<string, { in: RegExp; lazily?: true }>> = {
   express: { in: /^express\// },
   hono: { in: /^hono\// },
   jose: { in: /^admin\//, lazily: true },
+  '@nestjs/common': { in: /^nest\// },
+  '@nestjs/core': { in: /^nest\// },
+  rxjs: { in: /^nest\// },
   undici: { in: /^undici\// },
   keyv: { in: /^keyv\// },
 }

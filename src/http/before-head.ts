@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 
-type Method = 'writeHead' | 'write' | 'end' | 'flushHeaders'
-const METHODS: readonly Method[] = ['writeHead', 'write', 'end', 'flushHeaders']
+const METHODS = ['writeHead', 'write', 'end', 'flushHeaders'] as const
+type Method = (typeof METHODS)[number]
 
 /**
  * Runs `work` once, when a handler begins its answer and before any of it is sent; what the handler
@@ -13,45 +13,49 @@ export function beforeHead(
   work: () => Promise<void>,
   failed: (error: unknown) => void,
 ): void {
-  const before = new Map<Method, PropertyDescriptor | undefined>()
-  const waiting: (readonly [Method, readonly unknown[]])[] = []
-  let began = false
+  const waiting: (() => void)[] = []
+  let state: 'idle' | 'working' | 'over' = 'idle'
+  let hasEnded = false
   let isFull = false
 
-  const restore = (): void => {
-    for (const [name, own] of before) {
-      if (own) Object.defineProperty(res, name, own)
-      else Reflect.deleteProperty(res, name)
-    }
-    Reflect.deleteProperty(res, 'headersSent')
-    Reflect.deleteProperty(res, 'writableEnded')
+  const over = (): void => {
+    state = 'over'
+    for (const name of ['headersSent', 'writableEnded'] as const) Reflect.deleteProperty(res, name)
   }
   const begin = (): void => {
-    began = true
+    state = 'working'
     // To the handler it is under way: frameworks must not begin a second answer.
     Object.defineProperty(res, 'headersSent', { get: () => true, configurable: true })
+    Object.defineProperty(res, 'writableEnded', { get: () => hasEnded, configurable: true })
     work().then(
       () => {
-        restore()
-        for (const [name, args] of waiting) Reflect.apply(res[name], res, args)
+        over()
+        for (const send of waiting) send()
         if (isFull) res.emit('drain')
       },
       (error: unknown) => {
-        restore()
+        over()
         failed(error)
       },
     )
   }
   for (const name of METHODS) {
-    before.set(name, Object.getOwnPropertyDescriptor(res, name))
+    const own = res[name]
+    // It stays in its place: what others put over it later must not be torn off with it.
     const wait = (...args: unknown[]): unknown => {
-      if (!began) begin()
-      waiting.push([name, args])
-      if (name === 'end') Object.defineProperty(res, 'writableEnded', { get: () => true, configurable: true })
-      if (name !== 'write') return name === 'flushHeaders' ? undefined : res
-      isFull = true
-      return false
+      if (state === 'over') return Reflect.apply(own, res, args)
+      if (state === 'idle') begin()
+      waiting.push(() => Reflect.apply(own, res, args))
+      if (name === 'end') hasEnded = true
+      if (name === 'write') isFull = true
+      return waitingValue(name, res)
     }
     Object.defineProperty(res, name, { value: wait, configurable: true, writable: true })
   }
+}
+
+/** What the method returns where it has to wait. */
+function waitingValue(name: Method, res: ServerResponse): unknown {
+  if (name === 'write') return false
+  return name === 'flushHeaders' ? undefined : res
 }

@@ -206,7 +206,7 @@ export class HeldResponse {
   }
 }
 
-/** Fields that say who may keep an answer, for how long and for whom. */
+/** Fields that are part of an answer whoever set them: who may keep it, for how long, for whom, what it is. */
 export const isDecisive = (name: string): boolean => DECISIVE.has(name.toLowerCase())
 
 const DECISIVE: ReadonlySet<string> = new Set([
@@ -214,10 +214,19 @@ const DECISIVE: ReadonlySet<string> = new Set([
   'cdn-cache-control',
   'surrogate-control',
   'holdfast-cache-control',
+  'surrogate-key',
+  'cache-tag',
   'expires',
   'pragma',
   'vary',
   'set-cookie',
+  'etag',
+  'last-modified',
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'content-location',
+  'location',
 ])
 
 const SHADOWED: readonly string[] = [

@@ -1,0 +1,13 @@
+/** Holdfast in Express 5: middleware for caching, limits, idempotent requests, sessions, health and shutdown. */
+export type { ResponseCacheOptions } from '../http/caches.ts'
+export type { HealthOptions } from '../http/health.ts'
+export type { IdempotencyOptions } from '../http/idempotency.ts'
+export { type SessionMiddleware, session } from '../http/node-session.ts'
+export type { RouteOptions } from '../http/options.ts'
+export type { RateLimitOptions } from '../http/rate-limit.ts'
+export type { HttpSession, HttpSessionOptions } from '../http/session.ts'
+export { type GracefulShutdown, gracefulShutdown, type ShutdownOptions } from '../http/shutdown.ts'
+export { health } from './health.ts'
+export { idempotent } from './idempotent.ts'
+export { rateLimit } from './rate-limit.ts'
+export { responseCache } from './response-cache.ts'

@@ -1,0 +1,10 @@
+/** Holdfast in Fastify 5: one plugin, and words in the configuration of routes. */
+export type { ResponseCacheOptions } from '../http/caches.ts'
+export type { HealthOptions } from '../http/health.ts'
+export type { IdempotencyOptions } from '../http/idempotency.ts'
+export type { RouteOptions } from '../http/options.ts'
+export type { RateLimitOptions } from '../http/rate-limit.ts'
+export type { HttpSession, HttpSessionOptions } from '../http/session.ts'
+export type { ShutdownOptions } from '../http/shutdown.ts'
+export type { HoldfastRouteConfig, RequestHoldfast, RouteRateLimit } from './augment.ts'
+export { type HoldfastPluginOptions, holdfastPlugin, type SessionSetup } from './plugin.ts'

@@ -1,0 +1,71 @@
+import { IncomingMessage } from 'node:http'
+import type { Context } from 'hono'
+import type { HeaderRecord, HttpReply, HttpRequest } from '../http/message.ts'
+import { NodeRequest } from '../http/node-bridge.ts'
+import { type RequestView, webView } from '../http/request-view.ts'
+
+/** The request of node:http behind a request of @hono/node-server; undefined on other servers. */
+function incomingOf(c: Context): IncomingMessage | undefined {
+  const env: unknown = c.env
+  const incoming = typeof env === 'object' && env !== null && 'incoming' in env ? env.incoming : undefined
+  return incoming instanceof IncomingMessage ? incoming : undefined
+}
+
+/** A request as the cache reads it. On Node no header is copied. */
+export function requestOf(c: Context): HttpRequest {
+  const { url, method, headers, signal } = c.req.raw
+  const incoming = incomingOf(c)
+  const at = url.indexOf('/', url.indexOf('//') + 2)
+  const target = at < 0 ? '/' : url.slice(at)
+  const scheme = url.startsWith('https:') ? 'https' : 'http'
+  if (incoming) return new NodeRequest(incoming, { url: target, scheme })
+  const host = headers.get('host') ?? url.slice(url.indexOf('//') + 2, at < 0 ? undefined : at)
+  return { method, url: target, headers: Object.fromEntries(headers), scheme, host, signal }
+}
+
+export function viewOf(c: Context): RequestView {
+  return webView(c.req.raw, incomingOf(c)?.socket.remoteAddress)
+}
+
+/** The handler is to see what it is asked: with our validators, without conditions that we answer. */
+export function takeHeaders(c: Context, wanted: HeaderRecord): void {
+  const { headers } = c.req.raw
+  for (const name of [...headers.keys()]) if (wanted[name] === undefined) headers.delete(name)
+  for (const [name, value] of Object.entries(wanted)) {
+    if (value === undefined || name.startsWith(':')) continue
+    const text = typeof value === 'string' ? value : value.join(', ')
+    if (headers.get(name) !== text) headers.set(name, text)
+  }
+}
+
+/** Answers with a reply; fields that other middleware set before stay, unless the reply has them too. */
+export function answer(c: Context, reply: HttpReply, before?: Headers): void {
+  const headers = new Headers(before ?? (c.finalized ? undefined : c.res.headers))
+  const seen = new Set<string>()
+  const lines = reply.headers
+  for (let at = 0; at + 1 < lines.length; at += 2) {
+    const name = lines[at]!.toLowerCase()
+    if (seen.has(name)) headers.append(name, lines[at + 1]!)
+    else headers.set(name, lines[at + 1]!)
+    seen.add(name)
+  }
+  // Else Hono would put the fields of the former response over those of the new one.
+  c.res = undefined
+  c.res = new Response(bodyOf(reply), { status: reply.status, headers })
+}
+
+function bodyOf({ status, body }: HttpReply): ConstructorParameters<typeof Response>[0] {
+  if (body === undefined || status === 204 || status === 205 || status === 304) return null
+  if (body instanceof Uint8Array) return body as Uint8Array<ArrayBuffer>
+  const source = body[Symbol.asyncIterator]()
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await source.next()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+    async cancel() {
+      await source.return?.()
+    },
+  })
+}

@@ -1,0 +1,24 @@
+/** One process of the adapter contract: serves the shop by one framework, on a Redis that others share. */
+import { holdfast } from '../../src/holdfast.ts'
+import { serve } from '../support/processes.ts'
+import type { Framework } from './app.ts'
+import { redisTruth, Shop } from './shop.ts'
+import { startOf } from './start.ts'
+
+const [framework = '', namespace = ''] = process.argv.slice(2)
+const hf = holdfast({ redis: process.env.REDIS_URL, namespace })
+await hf.ready('20s')
+const shop = new Shop(hf, redisTruth(hf))
+const app = await (await startOf(framework as Framework))(shop)
+
+serve(
+  {
+    url: () => app.url,
+    calls: () => shop.calls,
+    purge: async ({ tag }) => hf.cache.invalidateTag(String(tag)),
+    seed: async ({ id, title }) => shop.truth.set(String(id), { title: String(title), version: 1 }),
+    close: async () => app.close(),
+    health: () => hf.health().status,
+  },
+  () => hf.close(),
+)
