@@ -18,6 +18,8 @@ export interface Granted {
 
 const MAX_ANSWER_BYTES = 65_536
 const MAX_RETRY_AFTER_MS = 3_600_000
+/** What stands for a number in a text; not what `Number` makes of '0x10' or ' '. */
+const DECIMAL = /^\s*\d+(?:\.\d*)?\s*$/
 /** What may stand in a header: visible ASCII (RFC 6750 allows less). */
 const TOKEN = /^[\x21-\x7e]{1,16384}$/
 
@@ -100,7 +102,8 @@ function grantedOf(
 /** Milliseconds of a number or numeric text of seconds; undefined where absent; null where unusable. */
 function secondsOf(given: unknown): number | undefined | null {
   if (given === undefined || given === null || given === '') return undefined
-  const seconds = typeof given === 'number' ? given : typeof given === 'string' ? Number(given) : Number.NaN
+  const decimal = typeof given === 'string' && DECIMAL.test(given)
+  const seconds = typeof given === 'number' ? given : decimal ? Number(given) : Number.NaN
   if (!Number.isFinite(seconds) || seconds <= 0) return null
   return Math.min(seconds * 1_000, MAX_DURATION_MS)
 }

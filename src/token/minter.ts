@@ -63,10 +63,9 @@ export class Minter {
     fence: number | undefined,
     state: TokenState | undefined,
   ): Promise<Minted> {
-    const { settings, store, counts } = this.#client
-    counts.calls++
+    const { store, counts } = this.#client
     try {
-      const granted = await askEndpoint(settings, store.clock, form, settings.clientSecret)
+      const granted = await this.#call(form)
       this.#failures = 0
       return this.#minted(granted, used)
     } catch (error) {
@@ -79,6 +78,25 @@ export class Minter {
         if (fence !== undefined) await this.#note(fence, { kind: 'pause', forMs, failures })
       }
       throw error
+    }
+  }
+
+  /**
+   * A kept connection that the endpoint has closed meanwhile looks like a broken network. Where asking
+   * twice does no harm, it is asked again at once; a refresh token or a code must not be sent twice.
+   */
+  async #call(form: Readonly<Record<string, string>>): Promise<Granted> {
+    const { settings, store, counts } = this.#client
+    const ask = () => {
+      counts.calls++
+      return askEndpoint(settings, store.clock, form, settings.clientSecret)
+    }
+    try {
+      return await ask()
+    } catch (error) {
+      const isBroken = error instanceof TokenEndpointError && error.reason === 'network'
+      if (!isBroken || form.grant_type !== 'client_credentials') throw error
+      return ask()
     }
   }
 

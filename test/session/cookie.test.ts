@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { InvalidOption } from '../../src/base/errors.ts'
 import { SessionCookie, type SessionCookieOptions } from '../../src/session/cookie.ts'
@@ -77,6 +78,54 @@ describe('the session cookie', () => {
     }
     const other = new SessionCookie({ name: 'admin', keys: [K2] })
     expect(other.read(good.replace('__Host-sid', '__Host-admin'))).toBeUndefined()
+  })
+
+  it('takes any header without a throw, and nothing from it that it did not sign', () => {
+    const signed = new SessionCookie({ keys: [K1, K2] })
+    const plain = new SessionCookie({ prefix: 'none' })
+    const junk = fc.oneof(
+      fc.string({ maxLength: 300 }),
+      fc.string({ unit: 'binary', maxLength: 100 }),
+      fc
+        .array(fc.constantFrom('sid', '__Host-sid', '=', ';', ' ', '"', '%', '.', ',', '\0', '\r\n', ID, 'ñ'))
+        .map((parts) => parts.join('')),
+    )
+    fc.assert(
+      fc.property(junk, (header) => {
+        expect(signed.read(header)).toBeUndefined()
+        const id = plain.read(header)
+        if (id !== undefined) {
+          expect(header).toContain(id)
+          expect(() => plain.serialize(id)).not.toThrow()
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('finds its id among whatever else a browser sends, and no id in a copy with one character changed', () => {
+    const cookie = new SessionCookie({ keys: [K1] })
+    const mine = cookie.serialize(ID).split(';')[0]!
+    const other = fc
+      .tuple(fc.stringMatching(/^[a-z]{1,12}$/), fc.stringMatching(/^[\x21\x23-\x3a\x3c-\x7e]{0,40}$/))
+      .map(([name, value]) => `${name}=${value}`)
+    fc.assert(
+      fc.property(fc.array(other, { maxLength: 10 }), fc.nat(10), (others, at) => {
+        const all = [...others.slice(0, at), mine, ...others.slice(at)]
+        expect(cookie.read(all.join('; '))).toBe(ID)
+      }),
+    )
+    fc.assert(
+      fc.property(
+        fc.integer({ min: cookie.name.length + 1, max: mine.length - 2 }),
+        fc.constantFrom('A', 'b', '0', '-', '_', '.', '~', '%', ' '),
+        (at, to) => {
+          fc.pre(mine[at] !== to)
+          expect(cookie.read(mine.slice(0, at) + to + mine.slice(at + 1))).toBeUndefined()
+        },
+      ),
+      { numRuns: 200 },
+    )
   })
 
   it('finds the signed one behind a planted one of the same name', () => {

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { TokenEndpointError } from '../../src/token/errors.ts'
 import type { TokensOptions } from '../../src/token/options.ts'
@@ -31,6 +32,12 @@ describe('a token endpoint over HTTP', () => {
     ['a life that is no number', { json: { access_token: 'a', expires_in: 'soon' } }, 'no-token'],
     ['a life of nothing', { json: { access_token: 'a', expires_in: 0 } }, 'no-token'],
     ['a negative life', { json: { access_token: 'a', expires_in: -5 } }, 'no-token'],
+    ['a life in words', { json: { access_token: 'a', expires_in: '1 hour' } }, 'no-token'],
+    ['a life in hexadecimal', { json: { access_token: 'a', expires_in: '0x10' } }, 'no-token'],
+    ['a life of spaces', { json: { access_token: 'a', expires_in: ' ' } }, 'no-token'],
+    ['a negative life as text', { json: { access_token: 'a', expires_in: '-3600' } }, 'no-token'],
+    ['a life that is true', { json: { access_token: 'a', expires_in: true } }, 'no-token'],
+    ['a life that is a list', { json: { access_token: 'a', expires_in: [3_600] } }, 'no-token'],
     ['an error with status 200', { json: { error: 'invalid_client' } }, 'refused'],
     ['an array', { json: ['access_token'] }, 'not-json'],
     ['401', { status: 401, json: { error: 'invalid_client' } }, 'refused'],
@@ -50,6 +57,73 @@ describe('a token endpoint over HTTP', () => {
     expect(idp.calls).toBe(1)
   })
 
+  it.each<[unknown, number, number]>([
+    ['3600', 3_400, 3_600],
+    [' 3600 ', 3_400, 3_600],
+    ['3600.5', 3_400, 3_600],
+    [0.5, 0, 0.5],
+    [1e308, 1e6, Number.MAX_SAFE_INTEGER / 1_000],
+    ['9'.repeat(40), 1e6, Number.MAX_SAFE_INTEGER / 1_000],
+    [null, 3_000, 3_600],
+    ['', 3_000, 3_600],
+  ])('takes a life of %j as far as it can be meant', async (given, least, most) => {
+    const text = given === 1e308 ? '1e308' : JSON.stringify(given)
+    idp.answer = () => ({ text: `{"access_token":"good","expires_in":${text}}` })
+    const tokens = client()
+    expect(await tokens.get()).toBe('good')
+    const { usableForMs } = await tokens.describe()
+    expect(usableForMs).toBeGreaterThan(least * 1_000 * 0.9)
+    expect(usableForMs).toBeLessThanOrEqual(most * 1_000)
+  })
+
+  it('makes of any answer a token that fits a header, or a typed error that quotes nothing', async () => {
+    const word = fc.oneof(fc.string({ maxLength: 40 }), fc.constantFrom('good', 'a b', 'a\r\nb: c', 'é'))
+    const value = fc.oneof(word, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.array(word))
+    const fields = fc.record(
+      {
+        access_token: value,
+        expires_in: value,
+        token_type: value,
+        refresh_token: value,
+        scope: value,
+        error: value,
+      },
+      { requiredKeys: [] },
+    )
+    const body = fc.oneof(
+      fields.map((json) => JSON.stringify(json)),
+      fc.json(),
+      fc.string({ maxLength: 200 }),
+    )
+    const status = fc.constantFrom(200, 201, 204, 304, 307, 400, 401, 403, 429, 500, 502, 503)
+    const after = fc.option(fc.constantFrom('1', '-1', '1e9', 'soon', inFuture(5), '99999999999'))
+    await fc.assert(
+      fc.asyncProperty(body, status, after, async (text, code, retryAfter) => {
+        const bare = code === 204 || code === 304
+        const answer = async () =>
+          new Response(bare ? null : text, {
+            status: code,
+            headers: retryAfter === null ? {} : { 'retry-after': retryAfter },
+          })
+        const got = await client({ fetch: answer })
+          .get()
+          .catch((error: unknown) => error)
+        if (typeof got === 'string') {
+          expect(code).toBeLessThan(300)
+          expect(got).toMatch(/^[\x21-\x7e]+$/)
+          expect(() => new Headers({ authorization: `Bearer ${got}` })).not.toThrow()
+          return
+        }
+        expect(got).toBeInstanceOf(TokenEndpointError)
+        const error = got as TokenEndpointError
+        expect(error.retryAfter ?? 1).toBeGreaterThan(0)
+        expect(error.retryAfter ?? 1).toBeLessThanOrEqual(3_600_000)
+        if (text.length > 20) expect(inspect(error)).not.toContain(text)
+      }),
+      { numRuns: 100 },
+    )
+  })
+
   it('reads Retry-After as seconds and as a date', async () => {
     idp.answer = () => ({ status: 429, text: '', headers: { 'retry-after': '7' } })
     await expect(client().get()).rejects.toMatchObject({ retryAfter: 7_000 })
@@ -66,6 +140,27 @@ describe('a token endpoint over HTTP', () => {
     const started = performance.now()
     await expect(client({ deadline: 100 }).get()).rejects.toMatchObject({ reason: 'timeout' })
     expect(performance.now() - started).toBeLessThan(2_000)
+  })
+
+  it('asks once more when the connection broke, but never with a refresh token or a code', async () => {
+    let broken = 1
+    const fetchOnce: TokensOptions['fetch'] = async (input, init) => {
+      if (broken-- > 0) throw new TypeError('fetch failed', { cause: new Error('ECONNRESET') })
+      return fetch(input, init)
+    }
+    const tokens = client({ fetch: fetchOnce })
+    expect(await tokens.get()).toMatch(/^at-/)
+    expect(tokens.counters()).toMatchObject({ calls: 2, failures: 0 })
+    broken = 2
+    await expect(client({ fetch: fetchOnce }).get()).rejects.toMatchObject({ reason: 'network' })
+    const user = client({ fetch: fetchOnce, grant: 'refresh_token' }).for('u')
+    broken = 1
+    await expect(user.exchange({ code: 'good-code' })).rejects.toMatchObject({ reason: 'network' })
+    await user.adopt('rt-1')
+    const { calls } = idp
+    broken = 1
+    await expect(user.get()).rejects.toMatchObject({ code: 'TOKEN_ENDPOINT' })
+    expect(idp.calls).toBe(calls)
   })
 
   it('says network where nobody listens', async () => {
