@@ -1,9 +1,9 @@
 /**
  * Checks per second: Holdfast deciding three limits beside peers deciding one, and one beside one.
  *
- *   npm ci --prefix bench && npx tsx bench/limits.bench.mjs [--json] [--seconds 1] [--rounds 5] [--concurrency 128]
+ *   npm ci --prefix bench && npx tsx bench/limits.bench.mjs [--json] [--seconds 0.25] [--rounds 15] [--concurrency 128]
  *
- * Rounds are interleaved and the median is shown: the machine drifts, the order must not matter.
+ * Many short rounds are interleaved and the median is shown: the machine drifts, the order must not matter.
  * Starts its own redis-server on a free loopback port. Every call is admitted (limits are huge) and
  * goes to Redis, over 5,000 subjects.
  */
@@ -25,8 +25,8 @@ const option = (name, fallback) => {
   const at = process.argv.indexOf(`--${name}`)
   return at < 0 ? fallback : Number(process.argv[at + 1])
 }
-const seconds = option('seconds', 1)
-const rounds = option('rounds', 5)
+const seconds = option('seconds', 0.25)
+const rounds = option('rounds', 15)
 const CONCURRENCY = process.argv.includes('--concurrency') ? [option('concurrency', 128)] : [1, 16, 128]
 const SUBJECTS = Array.from({ length: 5_000 }, (_, index) => `user${index}`)
 const HUGE = 1_000_000_000

@@ -9,7 +9,7 @@ export interface FastPolicy {
   readonly script: Script
   readonly head: string
   /** Limit, window, capacity or sub-window, offset of each limit. */
-  readonly numbers: Float64Array
+  readonly numbers: readonly string[]
 }
 
 const KINDS: Record<Algorithm, Kind> = { sliding: 'window', log: 'window', gcra: 'gcra', fixed: 'fixed' }
@@ -48,10 +48,10 @@ export class FastLane {
     const known = this.#known.get(policy)
     if (known) return known
     const wire = JSON.parse(policy.wire) as [string, ...number[]]
-    const numbers = new Float64Array(policy.limits.length * 4)
+    const numbers: string[] = []
     for (let index = 0; index < policy.limits.length; index++) {
       // Five words a limit, the first of them its kind.
-      numbers.set(wire.slice(index * 5 + 2, index * 5 + 6) as number[], index * 4)
+      numbers.push(...wire.slice(index * 5 + 2, index * 5 + 6).map(String))
     }
     const script = fastScript(policy.limits.map((limit) => KINDS[limit.algorithm]))
     const made = { script, head: `${wire[0]};`, numbers }

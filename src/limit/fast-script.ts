@@ -12,8 +12,9 @@ import { defineScript, LUA_NOW, luaDeadline, type Script } from '../redis/script
  * were counted too, somebody wrote over it, its life was taken away) is answered with status 3 and
  * left alone: it is for the other script to judge.
  *
- * KEYS: state of each subject. ARGV: 1 deadline in server ms; 2 layout and ';'; 3 doubles: cost, then
- * limit, window, capacity or sub-window, offset of each limit. Reply: as check-script.ts.
+ * KEYS: state of each subject. ARGV: 1 deadline in server ms; 2 layout and ';'; 3 cost, then limit,
+ * window, capacity or sub-window, offset of each limit, as text: a command without bytes in it leaves
+ * a client in one piece. Reply: as check-script.ts.
  */
 export function fastScript(kinds: readonly Kind[]): Script {
   const name = kinds.map((kind) => kind[0]).join('')
@@ -145,7 +146,8 @@ local pack, unpack_, sub = struct.pack, struct.unpack, string.sub
 local never, longest = math.huge, 315360000000
 local head = ARGV[2]
 local from = #head + 1
-local cost, ${list((_, i) => `M${i}, L${i}, C${i}, O${i}`)} = unpack_(${doubles(1 + kinds.length * 4)}, ARGV[3])
+local cost = tonumber(ARGV[3])
+${each((_, i) => `local M${i}, L${i}, C${i}, O${i} = ${[0, 1, 2, 3].map((n) => `tonumber(ARGV[${i * 4 + n}])`).join(', ')}`)}
 ${
   rests.length === 0
     ? ''

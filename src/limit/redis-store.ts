@@ -156,7 +156,7 @@ class RedisLimitStore implements LimitStore {
     const keys = policy && new Set(operations.map((operation) => operation.parts[0]!.key))
     if (keys?.size !== operations.length) return undefined
     const { script, head, numbers } = policy!
-    const args = [late(node, deadline), head, doubles([operations[0]!.cost, ...numbers])]
+    const args = [late(node, deadline), head, String(operations[0]!.cost), ...numbers]
     const reply = await node.eval(script, [...keys], args, { deadline, as: 'bytes' })
     return readReply(reply, operations)
   }
