@@ -5,6 +5,7 @@ import { refuseUnknown } from '../base/options.ts'
 import type { Holdfast } from '../holdfast.ts'
 import { cacheMetrics } from './cache-metrics.ts'
 import type { Part } from './part.ts'
+import { queueMetrics } from './queue-metrics.ts'
 import { redisMetrics } from './redis-metrics.ts'
 import { sharedStateMetrics } from './shared-state-metrics.ts'
 
@@ -60,7 +61,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     const setup = { register, instances, clock }
     desk = {
       instances,
-      parts: [cacheMetrics(setup, latency), sharedStateMetrics(setup), redisMetrics(setup)],
+      parts: [
+        cacheMetrics(setup, latency),
+        sharedStateMetrics(setup),
+        queueMetrics(setup),
+        redisMetrics(setup),
+      ],
     }
     desks.set(register, desk)
   }

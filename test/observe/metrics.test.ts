@@ -115,6 +115,36 @@ describe('metrics', () => {
     metrics.close()
   })
 
+  it('[S1-25] shows depth and age of a queue, and what became of its messages', async () => {
+    const hf = instance()
+    const metrics = createMetrics({ holdfast: hf })
+    let open = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const queue = hf.queue<number>('mail', {
+      handle: async (batch) => {
+        await gate
+        return batch.map(({ body }) => (body === 3 ? { dead: 'no such address' } : { ok: true }))
+      },
+    })
+    await queue.addMany([1, 2, 3])
+    const depth = async (state: string) =>
+      series(await metrics.text(), 'holdfast_queue_depth', { queue: 'mail', state })
+    await expect.poll(() => depth('unsettled')).toBe(3)
+    expect(series(await metrics.text(), 'holdfast_queue_oldest_seconds', { queue: 'mail' })).toBeGreaterThan(
+      0,
+    )
+    open()
+    await expect.poll(() => depth('dead')).toBe(1)
+    const text = await metrics.text()
+    expect(series(text, 'holdfast_queue_added_total', { queue: 'mail', outcome: 'stored' })).toBe(3)
+    expect(series(text, 'holdfast_queue_settled_total', { queue: 'mail', outcome: 'done' })).toBe(2)
+    expect(series(text, 'holdfast_queue_settled_total', { queue: 'mail', outcome: 'dead' })).toBe(1)
+    expect(text).not.toContain('no such address')
+    metrics.close()
+  })
+
   it('bounds the names that the code may bring', async () => {
     const hf = instance()
     const metrics = createMetrics({ holdfast: hf })
