@@ -209,7 +209,7 @@ export function limitContract(api: TestApi, backend: string, open: () => Promise
       for (let call = 0; call < 5; call++) assert.equal((await first.consume('a')).allowed, true)
     })
 
-    it('reports counts by minute and the identities refused most [S2-25]', async () => {
+    it('reports counts by minute and the identities refused most', async () => {
       const { first } = make('1/minute')
       for (const user of [1, 1, 1, 1, 2, 2, 3]) await first.consume({ user })
       const report = await first.report()

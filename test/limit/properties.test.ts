@@ -234,4 +234,48 @@ describe('the script and the memory store', () => {
       { numRuns: 150 },
     )
   }, 60_000)
+
+  it('answer alike to whole batches of one plan, over any states', async () => {
+    let run = 0
+    const round = fc.record({
+      cost: fc.integer({ min: 1, max: 4 }),
+      keys: fc.uniqueArray(fc.nat(5), { minLength: 1, maxLength: 6 }),
+      // Of one subject, before the batch: what leaves states that the batch must find its way in.
+      before: fc.constantFrom<Verb | undefined>(
+        undefined,
+        undefined,
+        undefined,
+        'block',
+        'penalty',
+        'refund',
+      ),
+      pause: fc.constantFrom(0, 0, 0, 2, 11),
+    })
+    await fc.assert(
+      fc.asyncProperty(plan, fc.array(round, { minLength: 1, maxLength: 15 }), async (limits, rounds) => {
+        const clock = new HandClock()
+        const memory = new MemoryLimitStore(clock)
+        const store = redisLimitStore(redis, 'hf:test:rl:relief')
+        const prefix = `hf:test:rl:batch:${++run}:`
+        const policy = compile(limits as LimitSpec[])
+        const ask = (verb: Verb, key: number, cost: number): Operation => {
+          const name = `${prefix}{${key}}`
+          return { verb, parts: [{ key: name, tag: name, policy }], cost, at: 0, deadline: 5_000 }
+        }
+        const compare = async (operations: readonly Operation[]) => {
+          const real = await Promise.all(operations.map((operation) => store.apply(operation)))
+          for (const [index, operation] of operations.entries()) {
+            clock.us = real[index]!.at
+            expect(real[index]).toEqual(memory.applyNow(operation))
+          }
+        }
+        for (const { cost, keys, before, pause } of rounds) {
+          if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
+          if (before) await compare([ask(before, keys[0]!, cost)])
+          await compare(keys.map((key) => ask('consume', key, cost)))
+        }
+      }),
+      { numRuns: 100 },
+    )
+  }, 60_000)
 })

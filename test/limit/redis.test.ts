@@ -133,6 +133,22 @@ describe('a limiter on Redis', () => {
     expect(result.at(-1)?.limits.map((one) => one.remaining)).toEqual([19, 50])
   })
 
+  it('asks twice only where somebody else counted in a state, and never charges twice for it', async () => {
+    const [plain, mixed] = [make('100/minute'), make('100/minute')]
+    for (const limiter of [plain, mixed]) await limiter.consume('warm')
+    const count = (limiter: typeof plain) =>
+      countCommands(server, () => Promise.all(['a', 'b', 'c'].map((user) => limiter.consume(user))))
+    expect((await count(plain)).byName).toEqual({ EVALSHA: 1 })
+    await mixed.consume('b', { limits: ['100/minute', '5000/hour'] })
+    const first = await count(mixed)
+    expect(first.byName).toEqual({ EVALSHA: 2 })
+    expect(first.result.map((decision) => decision.remaining)).toEqual([99, 98, 99])
+    // From then on these limits are asked for by the script that can judge such states.
+    const second = await count(mixed)
+    expect(second.byName).toEqual({ EVALSHA: 1 })
+    expect(second.result.map((decision) => decision.remaining)).toEqual([98, 97, 98])
+  })
+
   it('turns a flood away from memory once it was refused, and asks again when that may pass [L11]', async () => {
     const limiter = make('3 per 400ms', { denyCache: 100 })
     await until('the messages of others are heard', () => redis.nodes().every((node) => node.bus.isOpen))
@@ -227,7 +243,7 @@ describe('a limiter on Redis', () => {
     expect(new Date(week.at / 1_000 + week.resetAfter + 1_000).getUTCDay()).toBe(1)
   })
 
-  it('writes figures beside the request path, once a second at most [S2-25]', async () => {
+  it('writes figures beside the request path, once a second at most', async () => {
     const limiter = make('5/minute', { report: true })
     const { byName } = await countCommands(server, async () => {
       for (let call = 0; call < 20; call++) await limiter.consume({ user: call % 3 })
