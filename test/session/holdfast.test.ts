@@ -82,6 +82,43 @@ describe('sessions and tokens of an instance', () => {
     }
   })
 
+  it('live on the role that does not evict: none is lost while the cache is thrown out [B11]', async () => {
+    const [cache, data] = [await startRedis(), await startRedis()]
+    try {
+      await cache.cli('CONFIG', 'SET', 'maxmemory', '3mb')
+      await cache.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+      await data.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+      await using hf = holdfast({ redis: { cache: cache.url, data: data.url }, namespace: 'roles' })
+      await hf.ready('10s')
+      const sessions = hf.sessions<{ n: number }>('web', { deadline: '5s' })
+      const token = await hf.tokens({ tokenUrl: idp.tokenUrl, ...CLIENT, storeDeadline: '5s' }).get()
+      const ids: string[] = []
+      for (let n = 0; n < 50; n++) {
+        ids.push((await sessions.create({ n }, { user: `u${n}` })).id)
+        await hf.once(`job:${n}`, () => n)
+      }
+      const evicted = async () =>
+        Number(/evicted_keys:(\d+)/.exec(String(await cache.cli('INFO', 'stats')))?.[1])
+      for (let n = 0; (await evicted()) < 100; n++) {
+        const batch = Array.from({ length: 50 }, (_, i) => hf.cache.set(`k${n}:${i}`, 'x'.repeat(5_000)))
+        await Promise.allSettled(batch)
+        expect(n).toBeLessThan(100)
+      }
+      for (const [n, id] of ids.entries()) {
+        expect((await sessions.load(id))?.data).toEqual({ n })
+        expect(await hf.once(`job:${n}`, () => expect.unreachable('ran again'))).toBe(n)
+      }
+      await using second = holdfast({ redis: { cache: cache.url, data: data.url }, namespace: 'roles' })
+      const { calls } = idp
+      expect(await second.tokens({ tokenUrl: idp.tokenUrl, ...CLIENT, storeDeadline: '5s' }).get()).toBe(
+        token,
+      )
+      expect(idp.calls).toBe(calls)
+    } finally {
+      await Promise.all([cache.stop(), data.stop()])
+    }
+  })
+
   it('spares the database: check_reply is read once and seen by every message after a flip [S1-2] [S1-3] [B14]', async () => {
     await using hf = holdfast({ redis: redis.url, namespace: 'chatbot' })
     await using other = holdfast({ redis: redis.url, namespace: 'chatbot' })

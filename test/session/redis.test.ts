@@ -199,6 +199,32 @@ describe('sessions in a real Redis', () => {
     expect(await sessions.load(session.id)).toBeUndefined()
   })
 
+  it('sends nothing of what cannot be stored: too large, too deep, too wide, not JSON', async () => {
+    const sessions = open()
+    const session = await sessions.create({ a: 1 })
+    const deep = (levels: number): unknown => (levels === 0 ? 1 : [deep(levels - 1)])
+    const wide = Object.fromEntries(Array.from({ length: 129 }, (_, n) => [`f${n}`, n]))
+    const bad: Record<string, unknown>[] = [
+      { text: 'x'.repeat(5_000_000) },
+      { text: 'ư'.repeat(40_000) },
+      { list: Array.from({ length: 50_000 }, (_, n) => n) },
+      { deep: deep(100) },
+      { [`f${'x'.repeat(300)}`]: 1 },
+      wide,
+      { map: new Map() },
+      { big: 10n },
+      { nan: Number.NaN },
+    ]
+    const seen = await countCommands(redis, async () => {
+      for (const data of bad) {
+        await expect(sessions.create(data)).rejects.toMatchObject({ code: 'INVALID_VALUE' })
+        await expect(sessions.update(session.id, data)).rejects.toMatchObject({ code: 'INVALID_VALUE' })
+      }
+    })
+    expect(seen.requests).toBe(0)
+    expect((await sessions.load(session.id))?.data).toEqual({ a: 1 })
+  })
+
   it('survives SCRIPT FLUSH between calls [L14]', async () => {
     const sessions = open()
     const session = await sessions.create({ a: 1 })

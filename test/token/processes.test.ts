@@ -49,6 +49,22 @@ describe('tokens over several processes', () => {
     expect(left).toBeLessThanOrEqual((86_400 - 4_320) * 1_000)
   })
 
+  it('makes one call when the token of 20 clients in 4 processes has ended, 50 callers each [L29] [B4]', async () => {
+    const group = await start(4)
+    const ask = () =>
+      Promise.all(group.map((worker) => worker.ask<Many>({ op: 'clients', clients: 5, count: 50 }, 60_000)))
+    idp.expiresIn = 1
+    const first = (await group[0]!.ask<Many>({ op: 'many', count: 1 })).tokens[0]!
+    idp.expiresIn = 86_400
+    // Half of a second is all that a token of one second is used for.
+    await expect.poll(() => redis.cli('KEYS', 'hf:workers:token:*'), { timeout: 10_000 }).toEqual([])
+    const answers = await ask()
+    const tokens = new Set(answers.flatMap((each) => each.tokens))
+    expect(tokens.size).toBe(1)
+    expect(tokens.has(first)).toBe(false)
+    expect(idp.calls).toBe(2)
+  }, 60_000)
+
   it('keeps the token over SIGKILL and restart: still one call [S0-4]', async () => {
     const [first] = await start(1)
     const before = await first!.ask<Many>({ op: 'many', count: 10 })
