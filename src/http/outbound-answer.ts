@@ -48,12 +48,15 @@ export function headerOf(answer: Answer, name: string): string | undefined {
 
 /** A `Response` of its own for one caller. */
 export function toResponse(answer: Answer, url: URL, status: string, ageMs: number): Response {
-  const headers = new Headers(answer.headers as [string, string][])
-  const age = Math.floor(ageMs / 1_000)
-  headers.append('cache-status', status)
-  headers.set('x-cache-age', String(age))
-  headers.set('age', String(age + Number(headers.get('age') ?? 0)))
-  const body = NO_BODY.has(answer.status) ? null : new Uint8Array(unpackBody(answer))
+  const seconds = Math.floor(ageMs / 1_000)
+  let age = seconds
+  const headers: [string, string][] = []
+  for (const [name, value] of answer.headers) {
+    if (name === 'age') age += Number(value)
+    else headers.push([name, value])
+  }
+  headers.push(['cache-status', status], ['age', String(age)], ['x-cache-age', String(seconds)])
+  const body = NO_BODY.has(answer.status) ? null : unpackBody(answer)
   return named(new Response(body, { status: answer.status, statusText: answer.text, headers }), url)
 }
 

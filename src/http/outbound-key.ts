@@ -50,7 +50,7 @@ export function sortedParams(url: URL): (readonly [name: string, raw: string])[]
 }
 
 export function carriesCredential(request: ReadRequest, rules: KeyRules): boolean {
-  for (const name of rules.credentialHeaders) if (request.headers.has(name)) return true
+  for (const name of rules.credentialHeaders) if (request.fields.has(name)) return true
   return sortedParams(request.url).some(([name]) => rules.credentialParams.has(name))
 }
 
@@ -75,10 +75,10 @@ export function digestOf(
     )
     .map(([, raw]) => raw)
   const fields: (readonly [string, string])[] = []
-  request.headers.forEach((value, name) => {
-    if (rules.ignoreHeaders.has(name) || (isStated && rules.credentialHeaders.has(name))) return
+  for (const [name, value] of request.fields) {
+    if (rules.ignoreHeaders.has(name) || (isStated && rules.credentialHeaders.has(name))) continue
     fields.push([name, value])
-  })
+  }
   const { origin, pathname } = request.url
   const head = JSON.stringify([request.method, origin, pathname, params, fields, identity ?? null])
   // The head is JSON, so that the line end after it is the first one.

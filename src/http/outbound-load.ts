@@ -23,7 +23,7 @@ export interface LoadParts {
   readonly cache: Cache
   readonly route: Route
   readonly request: ReadRequest
-  readonly asked: OutboundRequest
+  readonly asked: () => OutboundRequest
   readonly key: string
   readonly counts: { -readonly [Name in keyof OutboundStats]: number }
 }
@@ -124,7 +124,7 @@ export class OutboundLoad {
     if (!route.limiter) return
     try {
       await route.limiter.acquire({
-        id: route.limiterId?.(asked),
+        id: route.limiterId?.(asked()),
         signal: context.signal,
         ...(hasStale && { maxWait: 0 }),
       })
@@ -138,7 +138,7 @@ export class OutboundLoad {
   async #heed(reply: OutboundReply, throttle: { pauseMs: number } | undefined): Promise<void> {
     const { route, asked } = this.#parts
     if (!route.limiter) return
-    const call = { id: route.limiterId?.(asked) }
+    const call = { id: route.limiterId?.(asked()) }
     const isTimed = reply.headers.get('retry-after') !== null
     const heard = route.limiter.observe(reply.headers, call)
     if (throttle === undefined) return
@@ -209,7 +209,7 @@ export class OutboundLoad {
     const { route, asked } = this.#parts
     if (!route.tagsFrom) return []
     try {
-      return route.tagsFrom(shown(answer), asked)
+      return route.tagsFrom(shown(answer), asked())
     } catch {
       return undefined
     }
@@ -232,16 +232,12 @@ export function initOf(
   signal: AbortSignal | undefined,
   more: Record<string, string> = {},
 ): OutboundInit {
-  const headers: Record<string, string> = {}
-  request.headers.forEach((value, name) => {
-    headers[name] = value
-  })
   const { from } = request
   return {
     ...(from && { redirect: from.redirect }),
     ...(request.init as object),
     method: request.method,
-    headers: { ...headers, ...more },
+    headers: { ...Object.fromEntries(request.fields), ...more },
     body: request.body ?? undefined,
     signal,
   }
@@ -262,7 +258,7 @@ function isExpected(route: Route, request: ReadRequest, reply: OutboundReply, bo
   if (route.expect === 'any' || reply.status === 204 || request.method === 'HEAD') return true
   const type = (reply.headers.get('content-type') ?? '').toLowerCase()
   if (route.expect === 'json') return /[/+]json\b/.test(type) && isJson(body)
-  return !(type.startsWith('text/html') && /\bjson\b/.test(request.headers.get('accept') ?? ''))
+  return !(type.startsWith('text/html') && /\bjson\b/.test(request.fields.get('accept') ?? ''))
 }
 
 function shown(answer: Answer): OutboundAnswer {

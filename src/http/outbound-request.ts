@@ -50,7 +50,8 @@ export interface RequestHead {
 
 /** A caller's request, read once: what is sent and what is keyed are the same. */
 export interface ReadRequest extends RequestHead {
-  readonly headers: Headers
+  /** Header fields by name in lower case, sorted by name. */
+  readonly fields: ReadonlyMap<string, string>
   readonly bytes: Uint8Array<ArrayBuffer>
   /** Undefined: it cannot be read before it is sent (a stream, a form), or is too large. */
   readonly body: string | Uint8Array<ArrayBuffer> | null | undefined
@@ -74,16 +75,27 @@ export async function readRequest(head: RequestHead): Promise<ReadRequest> {
   const given = init.body === undefined && from?.body ? await bytesOf(from) : init.body
   const { body, bytes, type } = snapshot(given)
   if (type !== undefined && !headers.has('content-type')) headers.set('content-type', type)
-  return { ...head, headers, bytes, body, signal: init.signal ?? from?.signal ?? undefined }
+  const fields = new Map<string, string>()
+  headers.forEach((value, name) => {
+    fields.set(name, value)
+  })
+  return { ...head, fields, bytes, body, signal: init.signal ?? from?.signal ?? undefined }
+}
+
+/** As the functions of a route see it: a copy, made when one of them first looks. */
+export function askedOf(route: string, request: ReadRequest): () => OutboundRequest {
+  let made: OutboundRequest | undefined
+  return () => {
+    const { method, url, bytes } = request
+    made ??= { route, method, url: new URL(url), headers: new Headers([...request.fields]), body: bytes }
+    return made
+  }
 }
 
 /** How the caller wants caches to behave: the fetch standard's word, or the header field. */
-export function cacheModeOf(
-  { init, from }: RequestHead,
-  headers: Headers,
-): 'default' | 'no-store' | 'reload' {
+export function cacheModeOf({ init, from, fields }: ReadRequest): 'default' | 'no-store' | 'reload' {
   const mode: unknown = 'cache' in init ? init.cache : from?.cache
-  const control = headers.get('cache-control') ?? ''
+  const control = fields.get('cache-control') ?? ''
   if (mode === 'no-store' || /\bno-store\b/i.test(control)) return 'no-store'
   return mode === 'reload' || mode === 'no-cache' || /\bno-cache\b/i.test(control) ? 'reload' : 'default'
 }

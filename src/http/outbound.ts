@@ -8,6 +8,7 @@ import { initOf, OutboundLoad } from './outbound-load.ts'
 import type { OutboundOptions } from './outbound-options.ts'
 import {
   asGiven,
+  askedOf,
   cacheModeOf,
   headOf,
   type OutboundFetch,
@@ -54,7 +55,7 @@ export function outbound(fetch: OutboundFetch, options: OutboundOptions): Cachin
 }
 
 /** What a look at a request shows: its key, or why it has none. */
-type Sight = { readonly key: string; readonly asked: OutboundRequest } | { readonly why: string }
+type Sight = { readonly key: string; readonly asked: () => OutboundRequest } | { readonly why: string }
 
 class Caller {
   readonly #send: OutboundFetch
@@ -98,20 +99,19 @@ class Caller {
   }
 
   #look(route: Route, request: ReadRequest): Sight {
-    const { headers, init, from } = request
+    const { fields, init, from } = request
     if (request.body === undefined) return { why: 'body' }
-    if (cacheModeOf(request, headers) === 'no-store') return { why: 'no-store' }
+    if (cacheModeOf(request) === 'no-store') return { why: 'no-store' }
     if ((init.redirect ?? from?.redirect ?? 'follow') !== 'follow') return { why: 'redirect' }
-    if (headers.has('range') || CONDITIONS.some((name) => headers.has(name))) return { why: 'conditional' }
-    const { method, url, bytes } = request
-    const asked = { route: route.name, method, url: new URL(url), headers: new Headers(headers), body: bytes }
+    if (CONDITIONS.some((name) => fields.has(name))) return { why: 'conditional' }
+    const asked = askedOf(route.name, request)
     const { identity } = route
     let who: string | undefined
     if (identity === 'credential') {
       if (!carriesCredential(request, route.rules)) return { why: 'no-credential' }
     } else {
       const stated =
-        typeof identity === 'function' ? identity(asked) : identity === 'shared' ? '' : identity.id
+        typeof identity === 'function' ? identity(asked()) : identity === 'shared' ? '' : identity.id
       if (stated === undefined) return { why: 'no-identity' }
       who = identity === 'shared' ? 'shared' : `id ${stated}`
     }
@@ -123,7 +123,7 @@ class Caller {
     route: Route,
     request: ReadRequest,
     key: string,
-    asked: OutboundRequest,
+    asked: () => OutboundRequest,
     trip: Trip,
   ): Promise<Response> {
     const { cache } = this.#options
@@ -146,14 +146,14 @@ class Caller {
     }
   }
 
-  #cacheOptions(route: Route, request: ReadRequest, asked: OutboundRequest): CacheOptions {
+  #cacheOptions(route: Route, request: ReadRequest, asked: () => OutboundRequest): CacheOptions {
     const { cacheOptions: base, tags } = route
     const isReloaded = isReload(request)
     if (request.signal === undefined && typeof tags !== 'function' && !isReloaded) return base
     return {
       ...base,
       signal: request.signal,
-      ...(typeof tags === 'function' && { tags: tags(asked) }),
+      ...(typeof tags === 'function' && { tags: tags(asked()) }),
       ...(isReloaded && { timeout: { ...base.timeout, soft: false } }),
     }
   }
@@ -240,9 +240,16 @@ class Caller {
   }
 }
 
-const CONDITIONS = ['if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range']
+const CONDITIONS = [
+  'range',
+  'if-none-match',
+  'if-modified-since',
+  'if-match',
+  'if-unmodified-since',
+  'if-range',
+]
 
-const isReload = (request: ReadRequest): boolean => cacheModeOf(request, request.headers) === 'reload'
+const isReload = (request: ReadRequest): boolean => cacheModeOf(request) === 'reload'
 
 function bareRequest(route: Route, { method, url, init, from }: RequestHead): OutboundRequest {
   const headers = new Headers(init.headers ?? from?.headers)
