@@ -49,11 +49,12 @@ async function judge(suiteDir: string, name: string, profile: HttpProfile): Prom
     const score = await scoreOf(suiteDir, answers)
     mkdirSync(results, { recursive: true })
     const file = join(results, `${name}-${profile}.json`)
-    writeFileSync(file, `${JSON.stringify({ score: score.line, missed: score.missed, answers }, null, 2)}\n`)
-    console.log(`${name} ${profile}: ${JSON.stringify(score.line)}`)
-    for (const [kind, ids] of Object.entries(score.missed))
-      if (kind !== 'check') console.log(`  ${kind}: ${ids.join(' ')}`)
-    return profile === 'safe' || (score.line.required >= 158 && score.line.optimal >= 95)
+    writeFileSync(file, `${JSON.stringify(score, null, 2)}\n`)
+    console.log(`${name} ${profile}: ${JSON.stringify(score.score)}`)
+    for (const kind of ['required', 'optimal'] as const) {
+      console.log(`  ${kind}: ${Object.keys(score.missed[kind]).join(' ')}`)
+    }
+    return profile === 'safe' || (score.score.required >= 158 && score.score.optimal >= 95)
   } finally {
     origin.kill()
     await target.close()
@@ -106,14 +107,21 @@ async function scoreOf(suiteDir: string, answers: Record<string, unknown>) {
   }
   const passed = { required: 0, optimal: 0, check: 0 }
   const asked = { required: 0, optimal: 0, check: 0 }
-  const missed: Record<Kind, string[]> = { required: [], optimal: [], check: [] }
+  const missed: Record<Kind, Record<string, string>> = { required: {}, optimal: {}, check: {} }
   for (const test of suites.flatMap((suite) => suite.tests)) {
     if (test.browser_only) continue
     const kind = test.kind ?? 'required'
     asked[kind]++
     const mark = determineTestResult(suites, test.id, answers)[2]
     if (mark === '✅' || mark === 'Y') passed[kind]++
-    else missed[kind].push(`${test.id}${mark === '⛔️' || mark === '⚠️' || mark === 'N' ? '' : `(${mark})`}`)
+    else missed[kind][test.id] = reasonOf(answers[test.id])
   }
-  return { line: { ...passed, of: asked }, missed }
+  return { score: { ...passed, of: asked }, missed }
+}
+
+/** Why the suite did not count a test, without the ids and times of one run. */
+function reasonOf(answer: unknown): string {
+  if (answer === true) return 'another test that it builds on was not passed'
+  const text = Array.isArray(answer) ? answer.join(': ') : 'not run'
+  return text.replace(/"[^"]*"/g, '"…"').slice(0, 200)
 }
