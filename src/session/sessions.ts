@@ -120,8 +120,8 @@ export class Sessions<T extends object = Record<string, unknown>> {
   }
 
   /**
-   * The session of an id, `undefined` when there is none (any more). One round trip, which also
-   * extends its life when that is due. An id that was replaced a moment ago leads to the new one:
+   * The session of an id, `undefined` when there is none (any more). One round trip of reads, and once
+   * in `touchEvery` a second one that extends its life. An id that was replaced a moment ago leads to the new one:
    * set the cookie anew when `session.id` differs from it.
    * @throws RedisUnavailable, RedisTimeout unless `onUnavailable: 'readonly'` finds a local copy
    */
