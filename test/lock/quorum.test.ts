@@ -206,6 +206,47 @@ describe('a lock over three independent servers', () => {
   }, 30_000)
 })
 
+describe('one server after another', () => {
+  it('frozen, or killed and started again with what it had written: never two inside, tokens rise [S0-24] [L21]', async () => {
+    servers = await Promise.all([1, 2, 3].map(() => startRedis({ aof: 'always' })))
+    const views = [await locksOf(), await locksOf(), await locksOf()]
+    await Promise.all(views.map(allConnected))
+    const ends = performance.now() + 5_000
+    const tokens: number[] = []
+    let inside = 0
+    let overlaps = 0
+    const lanes = views.map(async (locks) => {
+      while (performance.now() < ends) {
+        await locks.lock('k', { ttl: '20s', wait: '30s', patience: '30s' }).run(async ({ fencingToken }) => {
+          if (++inside !== 1) overlaps++
+          tokens.push(fencingToken)
+          await new Promise((resolve) => setTimeout(resolve, 3))
+          inside--
+        })
+      }
+    })
+    let blows = 0
+    for (; performance.now() < ends - 1_000; blows++) {
+      const victim = servers[blows % 3]!
+      if (blows % 2) await victim.restart()
+      else {
+        victim.pause()
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        victim.resume()
+      }
+      await Promise.all(views.map(allConnected))
+    }
+    await Promise.all(lanes)
+    expect(overlaps).toBe(0)
+    expect(tokens).toEqual(tokens.toSorted((a, b) => a - b))
+    expect(new Set(tokens).size).toBe(tokens.length)
+    expect(tokens.length).toBeGreaterThan(10)
+    if (process.env.HOLDFAST_TEST_FIGURES === '1') {
+      console.info(`${blows} blows to one of three servers at a time, ${tokens.length} turns, no overlap`)
+    }
+  }, 90_000)
+})
+
 describe('five independent servers', () => {
   it('outlive two of them', async () => {
     await start(5)
