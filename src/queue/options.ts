@@ -159,6 +159,8 @@ export interface QueueOptions<T> {
    */
   partitions?: number | undefined
   batch?: number | BatchOptions | undefined
+  /** Most batches that this process handles at a time. @default one per partition it owns */
+  concurrency?: number | undefined
   durability?: Durability | undefined
   /** With `replicated`: how many replicas. @default 1 */
   replicas?: number | undefined

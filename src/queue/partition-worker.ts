@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { backoff } from '../base/backoff.ts'
+import type { Bulkhead } from '../base/bulkhead.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { HeldParcel, PartitionLease, QueueBackend, Settlement } from './backend.ts'
@@ -19,6 +20,8 @@ export interface WorkerSetup<T> {
   readonly backend: QueueBackend
   readonly settings: QueueSettings
   readonly handle: BatchHandler<T>
+  /** Of all partitions of the queue in this process. */
+  readonly places: Bulkhead
 }
 
 /** How long an idle worker sleeps at most before it looks by itself, ms. */
@@ -217,6 +220,17 @@ export class PartitionWorker<T> {
   }
 
   async #try(batch: readonly Item[]): Promise<void> {
+    const { places } = this.#setup
+    await places.enter()
+    try {
+      // Whoever was told to stop while he stood in line begins nothing.
+      if (!this.#stop.signal.aborted) await this.#call(batch)
+    } finally {
+      places.leave()
+    }
+  }
+
+  async #call(batch: readonly Item[]): Promise<void> {
     const { clock, queue, settings, handle } = this.#setup
     const started = clock.mono()
     const messages = batch.map((item) => messageFor<T>(item))

@@ -8,6 +8,7 @@ import type { Durability, QueueOptions } from './options.ts'
 export interface QueueSettings {
   readonly partitions: number
   readonly durability: Durability
+  readonly concurrency: number
   readonly replicas: number
   readonly batch: { readonly size: number; readonly wait: number }
   /** Most messages that a worker holds of one partition while none of them can be tried now. */
@@ -35,7 +36,7 @@ export interface QueueSettings {
 }
 
 const KNOWN = [
-  'handle', 'orderBy', 'id', 'dedupe', 'coalesce', 'schema', 'partitions', 'batch', 'durability', 'replicas',
+  'handle', 'orderBy', 'id', 'dedupe', 'coalesce', 'schema', 'partitions', 'batch', 'concurrency', 'durability', 'replicas',
   'retry', 'timeout', 'maxBytes', 'pressure', 'parcel', 'deadline', 'whenDown', 'spill', 'outbox', 'takeover', 'grace',
 ] // biome-ignore format: a list of names reads better in rows
 const LEVELS: readonly Durability[] = ['memory', 'aof', 'replicated', 'outbox']
@@ -74,6 +75,7 @@ export function queueSettings<T>(name: string, options: QueueOptions<T>): QueueS
   return {
     partitions: whole(options.partitions ?? 8, 1, 256, 'partitions'),
     durability,
+    concurrency: whole(options.concurrency ?? 256, 1, 256, 'concurrency'),
     replicas: whole(options.replicas ?? 1, 1, 100, 'replicas'),
     batch: {
       size: whole(batch.size ?? 100, 1, 10_000, 'batch.size'),

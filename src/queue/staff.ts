@@ -1,3 +1,4 @@
+import { Bulkhead } from '../base/bulkhead.ts'
 import { sleep } from '../base/clock.ts'
 import { QueueMismatch } from './errors.ts'
 import { type QueueLeaseEvent, queueLeaseEvents, tellFault } from './events.ts'
@@ -18,8 +19,9 @@ export class Staff<T> {
   readonly #round: number
   readonly #running: Promise<void>
 
-  constructor(setup: WorkerSetup<T>) {
-    this.#setup = setup
+  constructor(setup: Omit<WorkerSetup<T>, 'places'>) {
+    const { concurrency, partitions } = setup.settings
+    this.#setup = { ...setup, places: new Bulkhead(concurrency, partitions) }
     // Two looks within the life of a lease: a partition whose owner died is taken up soon after.
     this.#round = Math.min(1_000, setup.settings.takeover / 4)
     this.#running = this.#run()

@@ -11,7 +11,7 @@ import { type QueuePlace, queuePlace } from './layout.ts'
 import { BullLease } from './lease.ts'
 import { BullLetters } from './letters.ts'
 import { type BullStore, loadBullmq } from './library.ts'
-import { ACQUIRE, BEAT, LOOK } from './scripts.ts'
+import { ACQUIRE, ADDED, BEAT, LOOK } from './scripts.ts'
 import { Wakes } from './wakes.ts'
 
 export interface BullmqSetup {
@@ -73,21 +73,30 @@ export class BullmqBackend implements QueueBackend {
       return adding[partition]!.addJob(job, '')
     })
     const verdicts = sent.map((it) => it.then(() => undefined, verdictOf))
-    const nodes = new Map<RedisNode, Promise<unknown> | undefined>()
     // One turn of microtasks behind the adds, which BullMQ sends only then.
     await Promise.resolve().then(() => undefined)
+    // WAIT and WAITAOF speak of what came over their own connection: a new one would vouch for nothing.
+    const nodes = new Map<RedisNode, number>()
     for (const [partition, count] of counts) {
       const key = this.#place.partitions[partition]!.count
       const node = adds.nodeFor(key)
-      nodes.set(node, undefined)
-      node.send(['HINCRBY', key, 'added', String(count)], { deadline }).catch(ignore)
+      nodes.set(node, node.generation)
+      const words = [String(count), this.#place.wake, String(partition)]
+      node.eval(ADDED, [key], words, { deadline }).catch(ignore)
     }
-    this.#wakes.tell([...counts.keys()], adds, deadline)
     if (!barrier) return Promise.all(verdicts)
     await Promise.all(verdicts)
-    for (const node of nodes.keys()) nodes.set(node, barrier(node))
     const held = new Map<RedisNode, Error | undefined>()
-    for (const [node, wait] of nodes) held.set(node, await wait?.then(() => undefined, uncertain))
+    await Promise.all(
+      [...nodes].map(async ([node, generation]) => {
+        const verdict = await barrier(node).then(() => undefined, uncertain)
+        const isSame = node.generation === generation
+        held.set(
+          node,
+          verdict ?? (isSame ? undefined : uncertain(new Error('the connection was lost meanwhile'))),
+        )
+      }),
+    )
     return (await Promise.all(verdicts)).map((verdict, i) => {
       const node = adds.nodeFor(this.#place.partitions[parcels[i]!.partition]!.count)
       return verdict ?? held.get(node)

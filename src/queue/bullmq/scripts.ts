@@ -70,3 +70,16 @@ local at = first and redis.call('HGET', ARGV[1] .. first, 'timestamp') or ''
 return {wait + active, messages, at or '', paused}
 `,
 )
+
+/**
+ * After an add: counts its messages and tells the workers. One command for both, as it comes with
+ * every flush. What it says is a hint, so it need not be one step with the add.
+ * KEYS count · ARGV messages, channel, partition
+ */
+export const ADDED = defineScript(
+  'queue-added',
+  `
+redis.call('HINCRBY', KEYS[1], 'added', ARGV[1])
+return redis.call('PUBLISH', ARGV[2], ARGV[3])
+`,
+)
