@@ -6,6 +6,7 @@ import type { CacheStatus, Forwarded } from './cache-status.ts'
 import { giveLife } from './entry-life.ts'
 import { Fields, isSendable, toRaw } from './fields.ts'
 import { canConfirm, forCache, passOnFor } from './forwarding.ts'
+import { formatHttpDate } from './http-date.ts'
 import { isVariant, mayStandIn } from './judgement.ts'
 import type { HttpReply, HttpResponse, Next } from './message.ts'
 import { respond } from './respond.ts'
@@ -152,8 +153,11 @@ export class Load {
     this.#around.count('validated')
     const { receivedAt } = answer
     const { meta, body } = older
-    const merged = updatedFields(older, answer.fields)
-    const age = answer.fields.lines('age')[0]
+    // Without a Date it is of the moment at which it came (RFC 9110, 6.6.1).
+    const said = answer.fields
+    const dated = said.has('date') ? said : new Fields([...said.raw, 'Date', formatHttpDate(receivedAt)])
+    const merged = updatedFields(older, dated)
+    const age = said.lines('age')[0]
     const fields = new Fields(age === undefined ? merged : [...merged, 'Age', age])
     const terms = this.#assess(meta.status, { ...answer, fields })
     const isStored =

@@ -28,7 +28,7 @@ export function respond(stored: StoredResponse, ask: Ask, now: number, status: s
 }
 
 function notModified(stored: StoredResponse, now: number, status: string): HttpReply {
-  const all = stored.headersAt(now, withTtl(stored, now, status), undefined)
+  const all = stored.headersAt(now, withTtl(stored, now, status), 'none')
   const headers: string[] = []
   for (let i = 0; i < all.length; i += 2) {
     if (!NOT_IN_304.has(all[i]!.toLowerCase())) headers.push(all[i]!, all[i + 1]!)

@@ -86,9 +86,9 @@ export class StoredResponse {
   }
 
   /** Its fields with Age, Content-Length and Cache-Status. */
-  headersAt(now: number, cacheStatus: string, length: number | undefined = this.body.length): string[] {
+  headersAt(now: number, cacheStatus: string, length: number | 'none' = this.body.length): string[] {
     const headers = [...this.meta.headers, 'Age', String(this.ageSeconds(now))]
-    if (length !== undefined && !isBodiless(this.meta.status)) headers.push('Content-Length', String(length))
+    if (length !== 'none' && !isBodiless(this.meta.status)) headers.push('Content-Length', String(length))
     if (cacheStatus !== '') headers.push('Cache-Status', cacheStatus)
     return headers
   }
