@@ -312,7 +312,7 @@ describe('who may administer', () => {
 })
 
 function request(method: string, path: string, token?: string): Request {
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return new Request(`http://admin.test${path}`, { method, headers })
 }
 
