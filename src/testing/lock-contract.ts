@@ -113,8 +113,8 @@ export function lockContract(api: TestApi, backend: string, open: () => Promise<
 
     it('keeps a held lock far beyond its ttl by renewing it', async () => {
       const name = fresh()
-      const lease = await place.first.lock(name, { ttl: 150 }).acquire()
-      await pause(500)
+      const lease = await place.first.lock(name, { ttl: 600 }).acquire()
+      await pause(1_400)
       lease.assertHeld()
       assert.equal(await place.second.lock(name).tryAcquire(), undefined)
       assert.equal(await lease.release(), true)
