@@ -91,6 +91,7 @@ class Attempt {
     const { waitMs, patienceMs, ttlMs, signal } = this.#request
     const opening = this.#store.opening()
     if (opening) await this.#nap.until(opening)
+    const openedAt = this.#clock.mono()
     if (waitMs > 0) this.ear = this.#store.listen(this.#claimant, () => this.#nap.end())
     for (;;) {
       const sentAt = this.#clock.mono()
@@ -101,8 +102,8 @@ class Attempt {
         reply = await this.#claim(left > 0)
       } catch (error) {
         this.leftTraces = true
-        const limit = this.#ticket === '' ? patienceMs : waitMs
-        if (!mayRetry(error) || this.#clock.mono() - this.#started >= limit) throw unavailable(error)
+        const end = this.#ticket === '' ? openedAt + patienceMs : this.#started + waitMs
+        if (!mayRetry(error) || this.#clock.mono() >= end) throw unavailable(error)
         await this.#nap.sleep(20 + this.#store.random.float() * 60)
         continue
       }

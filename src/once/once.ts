@@ -201,9 +201,9 @@ async function claimWithPatience(
   nap: Nap,
 ): Promise<{ reply: ClaimReply; sentAt: number }> {
   const { clock, random } = store
-  const started = clock.mono()
   const opening = store.opening()
   if (opening) await nap.until(opening)
+  const started = clock.mono()
   for (;;) {
     const sentAt = clock.mono()
     try {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createOnce, type Once } from '../../src/once/once.ts'
 import { connectRedis } from '../../src/redis/connect.ts'
 import { countCommands } from '../support/monitor.ts'
+import { PATIENT_DIAL } from '../support/patience.ts'
 import { startWorker, type Worker } from '../support/processes.ts'
 import { startProxy, type TestProxy } from '../support/proxy.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
@@ -26,7 +27,7 @@ describe('run-once and one Redis, processes that die and lines that break', () =
   })
 
   async function connect(url = server.url): Promise<Once> {
-    const redis = connectRedis(url)
+    const redis = connectRedis(url, PATIENT_DIAL)
     await redis.ready(10_000)
     const once = createOnce({ redis, namespace: 'test' })
     toClose.push(() => redis.close())

@@ -1,9 +1,10 @@
 /** The worker of `redis-once.test.ts`: runs a plan in steps, as slowly as it is told. */
 import { createOnce, type OnceOptions } from '../../src/once/once.ts'
 import { connectRedis } from '../../src/redis/connect.ts'
+import { PATIENT_DIAL } from '../support/patience.ts'
 import { type Message, serve, tell } from '../support/processes.ts'
 
-const redis = connectRedis(process.env.REDIS_URL ?? '')
+const redis = connectRedis(process.env.REDIS_URL ?? '', PATIENT_DIAL)
 const once = createOnce({ redis, namespace: 'test' })
 await redis.ready(20_000)
 

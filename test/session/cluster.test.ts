@@ -3,13 +3,14 @@ import { connectRedis } from '../../src/redis/connect.ts'
 import type { RedisPort } from '../../src/redis/port.ts'
 import { createSessions } from '../../src/session/sessions.ts'
 import { startCluster, type TestCluster } from '../support/cluster.ts'
+import { PATIENT } from '../support/patience.ts'
 
 describe('sessions in a cluster', () => {
   let cluster: TestCluster
   let port: RedisPort
   beforeAll(async () => {
     cluster = await startCluster()
-    port = connectRedis({ cluster: [...cluster.urls] })
+    port = connectRedis({ cluster: [...cluster.urls] }, PATIENT)
     await port.ready(20_000)
   })
   afterAll(async () => {

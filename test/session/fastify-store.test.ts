@@ -7,6 +7,7 @@ import type { RedisPort } from '../../src/redis/port.ts'
 import { fastifyStore } from '../../src/session/fastify-store.ts'
 import { createSessions, type Sessions } from '../../src/session/sessions.ts'
 import { countCommands } from '../support/monitor.ts'
+import { PATIENT } from '../support/patience.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { browser, gate } from './browser.ts'
 
@@ -28,7 +29,7 @@ describe('the store for @fastify/session', () => {
 
   beforeAll(async () => {
     redis = await startRedis()
-    port = connectRedis(redis.url)
+    port = connectRedis(redis.url, PATIENT)
     await port.ready(5_000)
     sessions = createSessions({ redis: port, namespace: 'web', name: 'fastify', deadline: '5s' })
     app = fastify()

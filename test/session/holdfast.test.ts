@@ -5,6 +5,9 @@ import type { TokenOptions } from '../../src/token/options.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { CLIENT, startTokenServer, type TokenServer } from '../support/token-server.ts'
 
+/** A busy machine may take its time to connect. */
+const deadlines = { connect: '10s' } as const
+
 describe('sessions and tokens of an instance', () => {
   let redis: RedisServer
   let idp: TokenServer
@@ -64,7 +67,7 @@ describe('sessions and tokens of an instance', () => {
 
   it('are shared by two instances on Redis, kept over a restart, encrypted with the keys of the instance [S0-20] [S0-21] [S4-4]', async () => {
     const encryption = { keys: { k: Buffer.alloc(32, 1).toString('base64') } }
-    const options = { redis: redis.url, namespace: 'two', encryption }
+    const options = { redis: redis.url, namespace: 'two', encryption, deadlines }
     const first = holdfast(options)
     await first.ready('10s')
     const session = await first
@@ -88,7 +91,11 @@ describe('sessions and tokens of an instance', () => {
       await cache.cli('CONFIG', 'SET', 'maxmemory', '3mb')
       await cache.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
       await data.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
-      await using hf = holdfast({ redis: { cache: cache.url, data: data.url }, namespace: 'roles' })
+      await using hf = holdfast({
+        redis: { cache: cache.url, data: data.url },
+        namespace: 'roles',
+        deadlines,
+      })
       await hf.ready('10s')
       const sessions = hf.sessions<{ n: number }>('web', { deadline: '5s' })
       const token = await hf.tokens({ tokenUrl: idp.tokenUrl, ...CLIENT, storeDeadline: '5s' }).get()
@@ -108,7 +115,11 @@ describe('sessions and tokens of an instance', () => {
         expect((await sessions.load(id))?.data).toEqual({ n })
         expect(await hf.once(`job:${n}`, () => expect.unreachable('ran again'))).toBe(n)
       }
-      await using second = holdfast({ redis: { cache: cache.url, data: data.url }, namespace: 'roles' })
+      await using second = holdfast({
+        redis: { cache: cache.url, data: data.url },
+        namespace: 'roles',
+        deadlines,
+      })
       const { calls } = idp
       expect(await second.tokens({ tokenUrl: idp.tokenUrl, ...CLIENT, storeDeadline: '5s' }).get()).toBe(
         token,
@@ -120,8 +131,8 @@ describe('sessions and tokens of an instance', () => {
   })
 
   it('spares the database: check_reply is read once and seen by every message after a flip [S1-2] [S1-3] [B14]', async () => {
-    await using hf = holdfast({ redis: redis.url, namespace: 'chatbot' })
-    await using other = holdfast({ redis: redis.url, namespace: 'chatbot' })
+    await using hf = holdfast({ redis: redis.url, namespace: 'chatbot', deadlines })
+    await using other = holdfast({ redis: redis.url, namespace: 'chatbot', deadlines })
     await Promise.all([hf.ready('10s'), other.ready('10s')])
     type Chat = { checkReply?: boolean }
     let reads = 0

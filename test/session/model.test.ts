@@ -4,6 +4,7 @@ import { connectRedis } from '../../src/redis/connect.ts'
 import type { RedisPort } from '../../src/redis/port.ts'
 import type { Session } from '../../src/session/session.ts'
 import { createSessions, type Sessions } from '../../src/session/sessions.ts'
+import { PATIENT } from '../support/patience.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 
 type Data = { a?: number | undefined; b?: string | undefined }
@@ -67,7 +68,7 @@ describe('sessions in Redis and in memory', () => {
   let port: RedisPort
   beforeAll(async () => {
     redis = await startRedis()
-    port = connectRedis(redis.url)
+    port = connectRedis(redis.url, PATIENT)
     await port.ready(10_000)
   })
   afterAll(async () => {

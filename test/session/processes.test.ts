@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectRedis } from '../../src/redis/connect.ts'
 import type { RedisPort } from '../../src/redis/port.ts'
 import { createSessions } from '../../src/session/sessions.ts'
+import { PATIENT_DIAL } from '../support/patience.ts'
 import { startWorker, type Worker } from '../support/processes.ts'
 import { startProxy } from '../support/proxy.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
@@ -83,7 +84,7 @@ describe('sessions and a failover', () => {
     master = await startRedis()
     replica = await startReplica(master)
     const proxy = await startProxy(master.port)
-    port = connectRedis(proxy.url)
+    port = connectRedis(proxy.url, PATIENT_DIAL)
     await port.ready(10_000)
     const sessions = createSessions<{ n: number }>({ redis: port, name: 'fo', deadline: '5s' })
     try {

@@ -8,6 +8,7 @@ import { SessionReadOnly } from '../../src/session/errors.ts'
 import type { SessionsOptions } from '../../src/session/options.ts'
 import { createSessions } from '../../src/session/sessions.ts'
 import { countCommands, countTrips } from '../support/monitor.ts'
+import { PATIENT_DIAL } from '../support/patience.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('base64url')
@@ -22,7 +23,7 @@ describe('sessions in a real Redis', () => {
 
   beforeAll(async () => {
     redis = await startRedis()
-    port = connectRedis(redis.url)
+    port = connectRedis(redis.url, PATIENT_DIAL)
     await port.ready(10_000)
   })
   afterEach(async () => {
@@ -60,7 +61,7 @@ describe('sessions in a real Redis', () => {
 
   it('loads in one round trip: the first time in a process by script, from then on by plain reads', async () => {
     const counter = await countTrips(redis.port)
-    const far = connectRedis(counter.url)
+    const far = connectRedis(counter.url, PATIENT_DIAL)
     await far.ready(10_000)
     const name = `trips${names}`
     const sessions = open({ name, redis: far })
@@ -237,7 +238,10 @@ describe('sessions in a real Redis', () => {
   it('decides by the server clock: a process whose clock is an hour ahead agrees [L9]', async () => {
     const name = `clock${names}`
     const { clock } = port
-    const ahead = connectRedis(redis.url, { clock: { ...clock, wall: () => clock.wall() + 3_600_000 } })
+    const ahead = connectRedis(redis.url, {
+      ...PATIENT_DIAL,
+      clock: { ...clock, wall: () => clock.wall() + 3_600_000 },
+    })
     await ahead.ready(10_000)
     const here = open({ name, idle: '10s' })
     const there = open({ name, idle: '10s', redis: ahead })

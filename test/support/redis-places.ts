@@ -6,6 +6,7 @@
 import { connectRedis, type RedisSource } from '../../src/redis/connect.ts'
 import type { RedisPort } from '../../src/redis/port.ts'
 import { startCluster } from './cluster.ts'
+import { PATIENT } from './patience.ts'
 import { startRedis } from './redis-server.ts'
 
 export interface RedisPlace {
@@ -36,7 +37,7 @@ export async function twoViews<View extends { close(): unknown }>(
   make: (redis: RedisPort) => View,
 ): Promise<{ first: View; second: View; close(): Promise<void> }> {
   const place = await open()
-  const ports = [connectRedis(place.source), connectRedis(place.source)] as const
+  const ports = [connectRedis(place.source, PATIENT), connectRedis(place.source, PATIENT)] as const
   await Promise.all(ports.map((port) => port.ready(10_000)))
   const [first, second] = [make(ports[0]), make(ports[1])]
   return {

@@ -9,6 +9,7 @@ import type { TokensOptions } from '../../src/token/options.ts'
 import { createTokens } from '../../src/token/tokens.ts'
 import { SOURCES } from '../redis/sources.ts'
 import { startCluster } from '../support/cluster.ts'
+import { PATIENT } from '../support/patience.ts'
 import { startRedis } from '../support/redis-server.ts'
 
 const api = { describe, it, beforeAll, afterAll }
@@ -30,7 +31,7 @@ for (const { name, single, cluster } of DRIVERS) {
     const server = await startRedis()
     const at = { host: '127.0.0.1', port: server.port }
     return views(
-      () => connectRedis(single(at)),
+      () => connectRedis(single(at), PATIENT),
       () => server.stop(),
     )
   })
@@ -39,7 +40,7 @@ for (const { name, single, cluster } of DRIVERS) {
     const nodes = await startCluster()
     const at = nodes.nodes.map(({ port }) => ({ host: '127.0.0.1', port }))
     return views(
-      () => connectRedis(cluster(at)),
+      () => connectRedis(cluster(at), PATIENT),
       () => nodes.stop(),
     )
   })

@@ -4,6 +4,7 @@ import type { RedisPort } from '../../src/redis/port.ts'
 import type { TokensOptions } from '../../src/token/options.ts'
 import { createTokens } from '../../src/token/tokens.ts'
 import { countCommands } from '../support/monitor.ts'
+import { PATIENT_DIAL } from '../support/patience.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { CLIENT, startTokenServer, type TokenServer } from '../support/token-server.ts'
 
@@ -25,7 +26,7 @@ describe('tokens in a real Redis', () => {
 
   beforeAll(async () => {
     redis = await startRedis()
-    port = connectRedis(redis.url)
+    port = connectRedis(redis.url, PATIENT_DIAL)
     await port.ready(10_000)
     idp = await startTokenServer()
   })
