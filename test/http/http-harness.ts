@@ -58,7 +58,10 @@ export class Site {
   }
 
   async ask(url = '/', options: AskOptions = {}): Promise<Got> {
-    return got(await this.send(url, options))
+    const seen = await got(await this.send(url, options))
+    // The last byte reaches its reader a few microtasks before the store.
+    await new Promise((resolve) => setImmediate(resolve))
+    return seen
   }
 
   send(url = '/', { method = 'GET', headers = {}, host, scheme, route, app }: AskOptions = {}) {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { HttpProfile } from '../../src/http/options.ts'
 import {
   LEAK_CASES,
+  type LeakAsk,
   type LeakCase,
   type LeakRequest,
   type LeakServer,
