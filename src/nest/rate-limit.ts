@@ -11,16 +11,22 @@ import {
 import { Reflector } from '@nestjs/core'
 import { limitOnNode } from '../http/node-parts.ts'
 import { RateLimit as Limit, type RateLimitOptions } from '../http/rate-limit.ts'
+import type { LimiterOptions } from '../limit/options.ts'
 import type { Limits } from '../limit/policy.ts'
 import { platformOf } from './passage.ts'
 import { HOLDFAST_OPTIONS, type HoldfastModuleOptions } from './tokens.ts'
 
 const WORDS = 'holdfast:rate-limit'
 
+/** As for every adapter, and the options of the limiter itself, which is made at the first request. */
+export interface NestRateLimitOptions extends RateLimitOptions<ExecutionContext> {
+  readonly limiter?: LimiterOptions | undefined
+}
+
 interface LimitWords {
   readonly name: string
   readonly limits: Limits
-  readonly options: RateLimitOptions<ExecutionContext>
+  readonly options: NestRateLimitOptions
 }
 
 /** Stands in front of handlers with `@RateLimit`, behind guards that are listed above it. */
@@ -53,8 +59,9 @@ export class RateLimitGuard implements CanActivate {
   #limitOf(words: LimitWords): Limit<ExecutionContext> {
     const known = this.#limits.get(words)
     if (known) return known
-    const limiter = this.#options.holdfast.limiter(words.name, words.limits)
-    const made = new Limit<ExecutionContext>(limiter, words.options)
+    const { limiter: settings, ...options } = words.options
+    const limiter = this.#options.holdfast.limiter(words.name, words.limits, settings)
+    const made = new Limit<ExecutionContext>(limiter, options)
     this.#limits.set(words, made)
     return made
   }
@@ -71,7 +78,7 @@ Inject(Reflector)(RateLimitGuard, undefined, 1)
 export const RateLimit = (
   name: string,
   limits: Limits,
-  options: RateLimitOptions<ExecutionContext> = {},
+  options: NestRateLimitOptions = {},
 ): ClassDecorator & MethodDecorator =>
   applyDecorators(
     SetMetadata(WORDS, { name, limits, options } satisfies LimitWords),

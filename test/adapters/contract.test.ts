@@ -42,7 +42,7 @@ async function processes(framework: Framework): Promise<Pair> {
       return all.reduce((sum, calls) => sum + (calls[name] ?? 0), 0)
     },
     purge: (tag) => first.ask({ op: 'purge', tag }),
-    seed: (id, title) => first.ask({ op: 'seed', id, title }),
+    seed: (task, title) => first.ask({ op: 'seed', task, title }),
     async close() {
       await Promise.all(workers.map((worker) => worker.stop()))
       await redis.stop()

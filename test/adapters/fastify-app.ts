@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import fastify, { type FastifyRequest } from 'fastify'
 import { holdfastPlugin } from '../../src/fastify/index.ts'
 import type { AppStart } from './app.ts'
-import { type Cart, ROUTES } from './shop.ts'
+import { type Cart, PATIENT, ROUTES } from './shop.ts'
 
 export const startFastify: AppStart = async (shop) => {
   const hf = shop.holdfast
@@ -56,12 +56,14 @@ export const startFastify: AppStart = async (shop) => {
   app.get('/slow', { config: { holdfast: { cache: { ttl: '5m' } } } }, () => shop.slow(400))
 
   const ok = async () => ({ ok: true })
-  app.get('/limited', { config: { holdfast: { rateLimit: '3/minute' } } }, ok)
+  app.get('/limited', { config: { holdfast: { rateLimit: hf.limiter('limited', '3/minute', PATIENT) } } }, ok)
   app.get(
     '/limited-behind',
     {
       config: {
-        holdfast: { rateLimit: { limiter: hf.limiter('behind', '3/minute'), trustProxy: ['loopback'] } },
+        holdfast: {
+          rateLimit: { limiter: hf.limiter('behind', '3/minute', PATIENT), trustProxy: ['loopback'] },
+        },
       },
     },
     ok,
@@ -72,7 +74,7 @@ export const startFastify: AppStart = async (shop) => {
       config: {
         holdfast: {
           rateLimit: {
-            limiter: hf.limiter('by-user', { user: '2/minute', ip: '100/minute' }),
+            limiter: hf.limiter('by-user', { user: '2/minute', ip: '100/minute' }, PATIENT),
             by: (request, ip) => ({ user: String(request.headers['x-user'] ?? ''), ip }),
             legacy: 'delta',
           },

@@ -2,6 +2,7 @@ import { serve } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { setCookie } from 'hono/cookie'
+import { HTTPException } from 'hono/http-exception'
 import {
   gracefulShutdown,
   health,
@@ -12,7 +13,7 @@ import {
 } from '../../src/hono/index.ts'
 import type { DrainableServer } from '../../src/http/shutdown.ts'
 import type { AppStart } from './app.ts'
-import { type Cart, ROUTES } from './shop.ts'
+import { type Cart, PATIENT, ROUTES } from './shop.ts'
 
 const streamOf = (chunks: Iterable<Buffer> | AsyncIterable<Buffer>): ReadableStream<Uint8Array> => {
   const source = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
@@ -35,6 +36,7 @@ export const startHono: AppStart = async (shop) => {
     await next()
   })
   app.onError((error, c) => {
+    if (error instanceof HTTPException) return error.getResponse()
     const status = 'statusCode' in error ? Number(error.statusCode) : 500
     return new Response(JSON.stringify({ handled: error.message }), {
       status,
@@ -65,9 +67,13 @@ export const startHono: AppStart = async (shop) => {
   app.get('/slow', cached({ ttl: '5m' }), async (c) => c.json(await shop.slow(400)))
 
   const ok = (c: Context) => c.json({ ok: true })
-  app.get('/limited', rateLimit(hf.limiter('limited', '3/minute')), ok)
-  app.get('/limited-behind', rateLimit(hf.limiter('behind', '3/minute'), { trustProxy: ['loopback'] }), ok)
-  const perUser = hf.limiter('by-user', { user: '2/minute', ip: '100/minute' })
+  app.get('/limited', rateLimit(hf.limiter('limited', '3/minute', PATIENT)), ok)
+  app.get(
+    '/limited-behind',
+    rateLimit(hf.limiter('behind', '3/minute', PATIENT), { trustProxy: ['loopback'] }),
+    ok,
+  )
+  const perUser = hf.limiter('by-user', { user: '2/minute', ip: '100/minute' }, PATIENT)
   app.get(
     '/limited-user',
     rateLimit(perUser, { by: (c, ip) => ({ user: c.req.header('x-user'), ip }), legacy: 'delta' }),

@@ -23,7 +23,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express'
 import type { Request, Response } from 'express'
 import { Cached, HoldfastModule, Idempotent, Locked, RateLimit, session } from '../../src/nest/index.ts'
 import type { AppStart } from './app.ts'
-import { type Cart, ROUTES } from './shop.ts'
+import { type Cart, PATIENT, ROUTES } from './shop.ts'
 
 /** Decorators applied by hand: this repository compiles with erasable syntax only. */
 function decorate(target: object, method: string, ...decorators: MethodDecorator[]): void {
@@ -133,12 +133,12 @@ export const startNest: AppStart = async (shop) => {
   decorate(p, 'boom', Get('boom'), Cached(ROUTES.boom))
   decorate(p, 'private', Get('private'), Header('Cache-Control', 'private'), Cached(ROUTES.list))
   decorate(p, 'slow', Get('slow'), Cached({ ttl: '5m' }))
-  decorate(p, 'limited', Get('limited'), RateLimit('limited', '3/minute'))
+  decorate(p, 'limited', Get('limited'), RateLimit('limited', '3/minute', { limiter: PATIENT }))
   decorate(
     p,
     'limitedBehind',
     Get('limited-behind'),
-    RateLimit('behind', '3/minute', { trustProxy: ['loopback'] }),
+    RateLimit('behind', '3/minute', { trustProxy: ['loopback'], limiter: PATIENT }),
   )
   const userOf = (context: ExecutionContext) => context.switchToHttp().getRequest<Request>().get('x-user')
   decorate(
@@ -148,7 +148,7 @@ export const startNest: AppStart = async (shop) => {
     RateLimit(
       'by-user',
       { user: '2/minute', ip: '100/minute' },
-      { by: (context, ip) => ({ user: userOf(context), ip }), legacy: 'delta' },
+      { by: (context, ip) => ({ user: userOf(context), ip }), legacy: 'delta', limiter: PATIENT },
     ),
   )
   decorate(p, 'orders', Post('orders'), Idempotent())

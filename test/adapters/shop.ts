@@ -122,3 +122,6 @@ export const ROUTES = {
 export interface Cart {
   items: string[]
 }
+
+/** For limiters: the machine may be busy, and what is tested is not haste. */
+export const PATIENT = { deadline: '5s' } as const

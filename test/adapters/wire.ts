@@ -25,7 +25,8 @@ export interface Asking {
 export function call(base: string, path: string, asking: Asking = {}): Promise<Answer> {
   const { method = 'GET', data, signal } = asking
   const body = data === undefined ? asking.body : JSON.stringify(data)
-  const headers: Record<string, string | string[]> = { ...asking.headers }
+  // As clients of several processes behind one name send it.
+  const headers: Record<string, string | string[]> = { host: 'shop.test', ...asking.headers }
   if (data !== undefined) headers['content-type'] ??= 'application/json'
   if (body !== undefined) headers['content-length'] ??= String(Buffer.byteLength(body))
   return new Promise((resolve, reject) => {

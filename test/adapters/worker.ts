@@ -6,7 +6,9 @@ import { redisTruth, Shop } from './shop.ts'
 import { startOf } from './start.ts'
 
 const [framework = '', namespace = ''] = process.argv.slice(2)
-const hf = holdfast({ redis: process.env.REDIS_URL, namespace })
+/** Patient: the machine may be busy, and what is tested is not haste. */
+const deadlines = { connect: '5s', read: '5s', write: '5s', invalidate: '10s' } as const
+const hf = holdfast({ redis: process.env.REDIS_URL, namespace, deadlines })
 await hf.ready('20s')
 const shop = new Shop(hf, redisTruth(hf))
 const app = await (await startOf(framework as Framework))(shop)
@@ -16,7 +18,7 @@ serve(
     url: () => app.url,
     calls: () => shop.calls,
     purge: async ({ tag }) => hf.cache.invalidateTag(String(tag)),
-    seed: async ({ id, title }) => shop.truth.set(String(id), { title: String(title), version: 1 }),
+    seed: async ({ task, title }) => shop.truth.set(String(task), { title: String(title), version: 1 }),
     close: async () => app.close(),
     health: () => hf.health().status,
   },
