@@ -115,29 +115,47 @@ async function measure(check, concurrency) {
       done++
     }
   }
-  const started = performance.now()
+  const [started, client, there] = [performance.now(), process.cpuUsage(), await serverCpu()]
   await Promise.all(Array.from({ length: concurrency }, worker))
-  return (done * 1_000) / (performance.now() - started)
+  const rate = (done * 1_000) / (performance.now() - started)
+  const { user, system } = process.cpuUsage(client)
+  return { rate, client: (user + system) / done, server: ((await serverCpu()) - there) / done }
+}
+
+/** µs that the thread of the server has worked so far: on a busy machine truer than what the clock says. */
+async function serverCpu() {
+  const info = await nodeRedis.info('cpu')
+  const of = (name) => Number(new RegExp(`${name}_main_thread:([\\d.]+)`).exec(info)?.[1])
+  return (of('used_cpu_user') + of('used_cpu_sys')) * 1e6
 }
 
 const results = {}
 for (let round = -1; round < rounds; round++) {
   for (const [name, check] of Object.entries(CONTESTANTS)) {
     for (const concurrency of CONCURRENCY) {
-      const rate = await measure(check, concurrency)
+      const figures = await measure(check, concurrency)
       if (round < 0) continue // warm-up
       results[name] ??= {}
       results[name][concurrency] ??= []
-      results[name][concurrency].push(rate)
+      results[name][concurrency].push(figures)
     }
   }
 }
+const cpuOf = (rows, side) => Number(median(rows.map((row) => row[side])).toFixed(1))
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]
 const table = Object.fromEntries(
   Object.entries(results).map(([name, byLoad]) => [
     name,
-    Object.fromEntries(Object.entries(byLoad).map(([load, rates]) => [load, Math.round(median(rates))])),
+    Object.fromEntries(
+      Object.entries(byLoad).map(([load, rows]) => [load, Math.round(median(rows.map(({ rate }) => rate)))]),
+    ),
   ]),
+)
+const cpu = Object.fromEntries(
+  Object.entries(results).map(([name, byLoad]) => {
+    const rows = byLoad[CONCURRENCY.at(-1)]
+    return [name, { client: cpuOf(rows, 'client'), server: cpuOf(rows, 'server') }]
+  }),
 )
 const { dependencies } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'))
 const best = Math.max(
@@ -153,11 +171,13 @@ if (process.argv.includes('--json')) {
       node: process.version,
       versions: dependencies,
       table,
+      cpu,
       ratio,
     }),
   )
 } else {
   console.table(table)
+  console.table(cpu)
   console.log(
     `at ${CONCURRENCY.at(-1)}: three sliding limits decided ${ratio.toFixed(2)} times as often as the best peer decides one`,
   )

@@ -5,6 +5,8 @@ import { type Figure, table } from './measure.ts'
 
 interface Limits {
   readonly table: Readonly<Record<string, Readonly<Record<string, number>>>>
+  /** µs a check, at the highest concurrency. */
+  readonly cpu: Readonly<Record<string, { readonly client: number; readonly server: number }>>
 }
 
 interface Session {
@@ -19,16 +21,23 @@ interface Session {
 }
 
 export async function benchLimits(): Promise<string> {
-  const { table: rates } = run('limits.bench.mjs') as Limits
+  const { table: rates, cpu } = run('limits.bench.mjs') as Limits
   const names = Object.keys(rates)
   const peers = names.filter((name) => !name.startsWith('holdfast'))
-  return Object.keys(rates[names[0]!]!)
-    .map((concurrency) => {
-      const figures: Figure[] = names.map((name) => ({ name, rate: rates[name]![concurrency]! }))
-      const best = figures.filter(({ name }) => peers.includes(name)).sort((a, b) => b.rate - a.rate)[0]
-      return table(`Checks, concurrency ${concurrency} (ratio to the best peer)`, figures, best?.name)
-    })
-    .join('\n')
+  const tables = Object.keys(rates[names[0]!]!).map((concurrency) => {
+    const figures: Figure[] = names.map((name) => ({ name, rate: rates[name]![concurrency]! }))
+    const best = figures.filter(({ name }) => peers.includes(name)).sort((a, b) => b.rate - a.rate)[0]
+    return table(`Checks, concurrency ${concurrency} (ratio to the best peer)`, figures, best?.name)
+  })
+  const work = names.map((name) => {
+    const { client, server } = cpu[name]!
+    return `| ${name} | ${client} µs | ${server} µs | ${(client + server).toFixed(1)} µs |`
+  })
+  const head = [
+    '| one check, highest concurrency | processor here | in the server | both |',
+    '|---|--:|--:|--:|',
+  ]
+  return `${tables.join('\n')}\n${[...head, ...work].join('\n')}\n`
 }
 
 export async function benchSessions(): Promise<string> {
