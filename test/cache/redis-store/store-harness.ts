@@ -21,13 +21,13 @@ export const freshNamespace = (): string => `t${process.pid}-${++names}`
 export async function openPeer(
   source: RedisSource,
   namespace: string,
-  options: { l1?: boolean; buckets?: number; patient?: boolean } = {},
+  options: { l1?: boolean; buckets?: number; patient?: boolean; invalidate?: number } = {},
 ): Promise<Peer> {
   // Where outages are not the subject, a machine busy with other tests must not make one.
   const patient = options.patient ?? true
   const settings = { handshakeMs: 10_000, deadAfterMs: 10_000, breakAfter: 1_000 }
   const port = connectRedis(source, patient ? settings : {})
-  await port.ready(5_000)
+  await port.ready(30_000)
   const store = createRedisStore({
     port,
     namespace,
@@ -35,7 +35,9 @@ export async function openPeer(
     clock: systemClock,
     random: systemRandom,
     buckets: options.buckets,
-    ...(patient ? { deadlines: { read: 5_000, write: 5_000, invalidate: 10_000 } } : {}),
+    ...(patient
+      ? { deadlines: { read: 5_000, write: 5_000, invalidate: options.invalidate ?? 10_000 } }
+      : {}),
   })
   return {
     port,
