@@ -36,15 +36,21 @@ export interface CachingFetch {
  * that no route matches goes to `fetch` as it is. Answers are real `Response`s; `Cache-Status`
  * (RFC 9211) tells where each came from, `X-Cache-Age` how old it is in seconds.
  *
+ * @param fetch Node's, undici's, one of your own, or what has one: `hf.tokens(…)`
+ *
  * Rejects as `fetch` does, when no stale answer may stand in; with LoadTimeout after
  * `timeout.hard`; with LimitExceeded when the limiter has no turn in time.
  * @throws InvalidOption
  */
-export function outbound(fetch: OutboundFetch, options: OutboundOptions): CachingFetch {
-  if (typeof fetch !== 'function') {
+export function outbound(
+  fetch: OutboundFetch | { readonly fetch: OutboundFetch },
+  options: OutboundOptions,
+): CachingFetch {
+  const send = typeof fetch === 'function' ? fetch : fetch?.fetch?.bind(fetch)
+  if (typeof send !== 'function') {
     throw new InvalidOption('outbound() got no fetch', 'write outbound(fetch, { cache: hf.cache, routes })')
   }
-  const caller = new Caller(fetch, options)
+  const caller = new Caller(send, options)
   return Object.assign(
     (input: string | URL | Request, init: RequestInit = {}) => caller.answer(input, init),
     {
@@ -135,6 +141,9 @@ class Caller {
       if (isReload(request)) await cache.expire(key, { wait: 'commit' }).catch(() => false)
       const answer = await cache.getOrSet<Answer>(key, (context) => load.run(context), options)
       if (answer.isCut) return await this.#large(route, request, answer, load, trip)
+      if (isPersonal(answer) && answer.id !== load.id && route.identity !== 'credential') {
+        return await this.#bypass(route, request, trip, 'refused-other')
+      }
       const ageMs = answer.id === load.id ? 0 : Math.max(0, cache.core.clock.wall() - answer.at)
       const { outcome, status } = told(answer, load, ageMs, begun)
       trip.end(outcome, answer.status, load.failure?.kind)
@@ -239,6 +248,9 @@ class Caller {
     return response
   }
 }
+
+/** A refusal of the credential: with a stated identity, callers of one key may bear different ones. */
+const isPersonal = ({ status }: Answer): boolean => status === 401 || status === 403 || status === 407
 
 const CONDITIONS = [
   'range',

@@ -459,7 +459,7 @@ describe('with the rest of Holdfast', () => {
     const hf = holdfast({ redis: redis.url, namespace: 'outbound-tokens' })
     await hf.ready()
     const kiotviet = hf.tokens({ tokenUrl: tokens.tokenUrl, ...CLIENT })
-    const call = outbound(kiotviet.fetch.bind(kiotviet), {
+    const call = outbound(kiotviet, {
       cache: hf.cache,
       identity: { id: CLIENT.clientId },
       routes: [{ name: 'kv', match: `GET ${origin.url}/*`, ttl: '5m' }],

@@ -141,6 +141,18 @@ describe('whose an answer is', () => {
     expect(origin.calls()).toBe(4)
   })
 
+  it('a refused credential of one caller refuses no other who asks at the same time [B17]', async () => {
+    origin.answer((seen, response) => {
+      response.statusCode = seen.headers.authorization === 'Bearer good' ? 200 : 401
+      setTimeout(() => response.end(String(response.statusCode)), 50)
+    })
+    const { call } = embedded(origin)
+    const tokens = ['bad', 'good', 'bad', 'good', 'good']
+    const answers = await Promise.all(tokens.map((token) => call(`${origin.url}/x`, bearer(token))))
+    expect(answers.map(({ status }) => status)).toEqual([401, 200, 401, 200, 200])
+    expect((await call(`${origin.url}/x`, bearer('good'))).status).toBe(200)
+  })
+
   it('no key, event or error shows a token, a secret, a body or the value of a parameter', async () => {
     const { subscribe, unsubscribe } = await import('node:diagnostics_channel')
     const heard: string[] = []
@@ -242,9 +254,15 @@ describe('a route', () => {
     [{ routes: [route], secret: 'short' }, /secret/],
     [{ routes: [route], prefix: 'a b' }, /prefix/],
     [{ routes: [route], cach: 1 }, /did you mean 'cache'/],
+    [{ routes: [route], cache: {} }, /no cache/],
   ])('refuses options that cannot work: %#', (options, message) => {
     const all = { cache: createCache(), ...options } as unknown as OutboundOptions // wrong on purpose
     expect(() => outbound(fetch, all)).toThrow(message)
+  })
+
+  it('needs a fetch', () => {
+    const options = { cache: createCache(), routes: [route] } as unknown as OutboundOptions // see above
+    expect(() => outbound({} as typeof fetch, options)).toThrow(/no fetch/)
   })
 
   it('is the first that matches; what none matches passes as it is', async () => {
