@@ -14,6 +14,8 @@ export interface Incoming {
 export interface Receipt {
   /** Undefined while a person answers. */
   reply: string | undefined
+  /** Resolves when the bot has it in mind: the next message of the chat waits for that, the answer does not. */
+  settled: Promise<void>
 }
 
 export interface Joined {
@@ -75,15 +77,16 @@ export class ChatService {
     const before = conversation.lines.findIndex((line) => line.id === said.id)
     if (before >= 0) {
       const answer = conversation.lines[before + 1]
-      return { reply: answer?.id === answerId(said.id) ? answer.body : undefined }
+      return { reply: answer?.id === answerId(said.id) ? answer.body : undefined, settled: Promise.resolve() }
     }
     const answer = check_reply ? botAnswer(text, conversation.plan) : undefined
     const messages: Message[] = [said]
     if (answer) messages.push({ ...said, id: answerId(said.id), sender: 'bot', body: answer.text })
     await this.#background.save(messages)
     this.#background.setStatus({ chat: id, status: answer ? 'answered' : 'waiting', at: said.at })
-    await conversation.remember(messages, answer ? answer.plan : conversation.plan)
-    return { reply: answer?.text }
+    // Not before it is safe: what is remembered is taken for acknowledged when it comes again.
+    const settled = conversation.remember(messages, answer ? answer.plan : conversation.plan)
+    return { reply: answer?.text, settled }
   }
 
   /** An operator takes over (false) or hands back (true). @throws UnknownChat */

@@ -153,9 +153,10 @@ class Visitor {
   async #answer(data: RawData, isBinary: boolean): Promise<void> {
     const { id, text } = read(data, isBinary)
     try {
-      const { reply } = await this.#chats.send(this.#chat, { id, text })
+      const { reply, settled } = await this.#chats.send(this.#chat, { id, text })
       this.#say({ type: 'ack', id, bot: reply !== undefined })
       if (reply !== undefined) this.#say({ type: 'reply', id, text: reply })
+      await settled
     } catch (error) {
       if (error instanceof UnknownChat) throw error
       if (!(error instanceof HoldfastError)) console.error(error) // those are counted by their part
