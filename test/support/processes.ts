@@ -40,7 +40,8 @@ export async function startWorker(
   hookExit()
   const child = fork(typeof file === 'string' ? file : fileURLToPath(file), [...(options.args ?? [])], {
     execPath: process.execPath,
-    execArgv: ['--import', 'tsx'],
+    // A file that was bundled before needs no translation, and starts in a blink.
+    execArgv: String(file).endsWith('.mjs') ? [] : ['--import', 'tsx'],
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     serialization: 'advanced',
