@@ -13,7 +13,7 @@ import { tagFromWire, wireTag } from './layout.ts'
 export const MAGIC = 'hf1'
 
 /** Letters of `flags` that mean: the body is bytes, do not read it as text. */
-const BINARY_FLAGS = /[bcevm]/
+const BINARY_FLAGS = /[bcevmx]/
 
 export const isBinary = (flags: string): boolean => flags !== '' && BINARY_FLAGS.test(flags)
 
