@@ -21,6 +21,9 @@ interface Attempt {
   readonly asked: ReadonlySet<RedisLockStore>
 }
 
+/** There are no places in a line; but who was refused by a majority waits, and bears an outage meanwhile. */
+const WAITS = 'waits'
+
 /** Ends an attempt that nobody was let in by within this time, so that the next one finds room. */
 const GIVE_BACK_MS = 200
 
@@ -80,14 +83,14 @@ export class QuorumLockStore implements LockStore {
     const votes = await gather(claims, (so) => this.#settled(so, isHeld))
     let cause = failures(votes) > this.#spare ? firstError(votes) : undefined
     if (ayes(votes, isHeld) >= this.#majority) {
-      const noted = await this.#agree(claimant, votes, options.deadline - (this.clock.mono() - sentAt))
+      const noted = await this.#agree(claimant, votes, options.deadline)
       if (noted.fence !== undefined) return { state: 'held', fence: noted.fence }
       cause = noted.cause
     }
     await this.#giveBack(claimant, claims, asked, sentAt + options.ttlMs)
     // Whoever cannot ask a majority knows nothing: an outage, not somebody else's lock.
     if (cause !== undefined) throw cause
-    return { state: 'queued', ticket: '', rank: 0, leaseMs: this.#roomIn(votes) }
+    return { state: 'queued', ticket: WAITS, rank: 0, leaseMs: this.#roomIn(votes) }
   }
 
   async renew(outer: Claimant, fence: number, ttlMs: number, deadline: number): Promise<RenewReply> {
@@ -165,7 +168,7 @@ export class QuorumLockStore implements LockStore {
     )
     const fence = Math.max(...granted.map((one) => one.fence))
     const noted = await gather(
-      granted.map(({ store }) => store.raise(claimant, fence, Math.max(1, deadline))),
+      granted.map(({ store }) => store.raise(claimant, fence, deadline)),
       (so) => ayes(so, isTrue) >= this.#majority,
     )
     return ayes(noted, isTrue) >= this.#majority ? { fence } : { cause: firstError(noted) }
