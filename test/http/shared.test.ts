@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createHttpCache, type HttpCache } from '../../src/http/engine.ts'
 import { freshNamespace, type LiveCache, openCache } from '../support/live-cache.ts'
@@ -102,10 +103,14 @@ describe('one process on Redis', () => {
     })
     expect(hit.byName.MGET).toBe(1)
     expect(hit.byName.EVALSHA ?? 0).toBe(0)
+    const fills: string[] = []
+    const hear = (event: unknown) => fills.push((event as { fill: string }).fill)
+    subscribe('holdfast:cache:load', hear)
     const miss = await countCommands(redis, async () => {
       await site.ask('/cold', { app })
-      await until('it is stored', () => site.http.stats().stored === 2)
+      await until('it is stored', () => fills.includes('stored'))
     })
+    unsubscribe('holdfast:cache:load', hear)
     expect(miss.byName.MGET).toBe(1)
     expect(miss.byName.EVALSHA).toBe(2)
   })
