@@ -2,6 +2,7 @@ import { describe } from 'vitest'
 import { holdfast } from '../../src/holdfast.ts'
 import { startWorker } from '../support/processes.ts'
 import { startRedis } from '../support/redis-server.ts'
+import { until } from '../support/until.ts'
 import { FRAMEWORKS, type Framework } from './app.ts'
 import { adapterContract, type Pair } from './contract.ts'
 import { memoryTruth, Shop } from './shop.ts'
@@ -33,6 +34,8 @@ async function processes(framework: Framework): Promise<Pair> {
     })
   const workers = await Promise.all([start(), start()])
   const [first, second] = workers
+  for (const worker of workers)
+    await until('the cache keeps values', () => worker.ask<boolean>({ op: 'keeps' }))
   return {
     urls: [await first.ask<string>({ op: 'url' }), await second.ask<string>({ op: 'url' })],
     async calls(name) {

@@ -16,6 +16,8 @@ const app = await (await startOf(framework as Framework))(shop)
 serve(
   {
     url: () => app.url,
+    /** A namespace that has just begun keeps nothing for a moment. */
+    keeps: async () => (await hf.cache.set('warm', 1)) && (await hf.cache.get('warm')) === 1,
     calls: () => shop.calls,
     purge: async ({ tag }) => hf.cache.invalidateTag(String(tag)),
     seed: async ({ task, title }) => shop.truth.set(String(task), { title: String(title), version: 1 }),
