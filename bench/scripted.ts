@@ -14,6 +14,9 @@ interface Session {
   readonly concurrency: number
   readonly store: string
   readonly perSecond: number
+  /** Processor time of one request, here and in the server. */
+  readonly clientMicros: number
+  readonly serverMicros: number
   readonly commands: number
   /** Of these, and of what scripts call, how many write. */
   readonly writes: number
@@ -52,9 +55,14 @@ export async function benchSessions(): Promise<string> {
       const peer = rows.find(({ store }) => !store.startsWith('holdfast'))?.store
       const figures = rows.map(({ store, perSecond }) => ({ name: store, rate: perSecond }))
       const costs = rows.map(
-        (row) => `${row.store}: ${row.commands} commands, ${row.writes} writes, ${row.bytesIn} bytes in`,
+        ({ store, clientMicros, serverMicros, commands, writes, bytesIn }) =>
+          `| ${store} | ${clientMicros} µs | ${serverMicros} µs | ${commands} | ${writes} | ${bytesIn} |`,
       )
-      return `${table(title, figures, peer)}\n${costs.join(' · ')}\n`
+      const head = [
+        '| one request | processor here | in the server | commands | of them and inside scripts, writes | bytes sent |',
+        '|---|--:|--:|--:|--:|--:|',
+      ]
+      return `${table(title, figures, peer)}\n${[...head, ...costs].join('\n')}\n`
     })
     .join('\n')
 }

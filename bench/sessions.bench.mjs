@@ -7,7 +7,9 @@
  * signed cookie and the same data for both stores; only the sockets of HTTP are left out, for they
  * would cost both the same. It loads the session and either changes nothing, so that the middleware
  * touches, or changes one of ten fields, so that it saves. The stores take turns within each round,
- * the second goes first in the next, and the median is shown. Then MONITOR says what reached Redis.
+ * the second goes first in the next, and the median is shown, also of the processor time that a request
+ * takes here and in the server: on a machine that is busy with other things it says more than the
+ * rate. Then MONITOR says what reached Redis.
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -112,6 +114,8 @@ function visit(name, middleware, changes) {
 }
 
 async function measure(name, middleware, changes, concurrency) {
+  const serverBefore = await serverCpu()
+  const before = process.cpuUsage()
   const started = performance.now()
   const end = started + seconds * 1_000
   let done = 0
@@ -122,7 +126,20 @@ async function measure(name, middleware, changes, concurrency) {
     }
   }
   await Promise.all(Array.from({ length: concurrency }, lane))
-  return (done / (performance.now() - started)) * 1_000
+  const took = performance.now() - started
+  const { user, system } = process.cpuUsage(before)
+  return {
+    rate: (done / took) * 1_000,
+    client: (user + system) / done,
+    server: ((await serverCpu()) - serverBefore) / done,
+  }
+}
+
+/** µs since its start. */
+async function serverCpu() {
+  const text = await nodeRedis.info('cpu')
+  const read = (name) => Number(new RegExp(`${name}:([\\d.]+)`).exec(text)?.[1]) * 1e6
+  return read('used_cpu_user') + read('used_cpu_sys')
 }
 
 /** What one request sends, and what of it writes, inside scripts or out. */
@@ -147,17 +164,25 @@ for (const changes of [false, true]) {
     // The first round warms up, and is thrown away.
     for (let round = 0; round <= rounds; round++) {
       for (const [name, middleware] of round % 2 ? contestants.toReversed() : contestants) {
-        const rate = await measure(name, middleware, changes, concurrency)
-        if (round > 0) samples.get(name).push(rate)
+        const sample = await measure(name, middleware, changes, concurrency)
+        if (round > 0) samples.get(name).push(sample)
       }
     }
     for (const [name, middleware] of contestants) {
-      const sorted = samples.get(name).sort((a, b) => a - b)
+      const median = (what) => {
+        const sorted = samples
+          .get(name)
+          .map((sample) => sample[what])
+          .sort((a, b) => a - b)
+        return Math.round(sorted[Math.floor(sorted.length / 2)])
+      }
       results.push({
         request: changes ? 'one field changed' : 'nothing changed',
         concurrency,
         store: name,
-        perSecond: Math.round(sorted[Math.floor(sorted.length / 2)]),
+        perSecond: median('rate'),
+        clientMicros: median('client'),
+        serverMicros: median('server'),
         ...(await costs(name, middleware, changes)),
       })
     }
