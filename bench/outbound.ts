@@ -10,6 +10,7 @@ import { type Contestant, measure, table } from './measure.ts'
 
 const FOREIGN = 100_000
 const PATHS = 200
+const PEER = 'undici-cache-redis, tracking: false'
 
 type Store = NonNullable<NonNullable<Parameters<typeof interceptors.cache>[0]>['store']>
 
@@ -55,7 +56,7 @@ async function stores(redis: RedisServer, withTracking: boolean): Promise<Stores
       { name: 'holdfast/undici', store: undiciStore({ cache: hfs[0]!.cache }) },
       { name: 'holdfast/undici, no copies in memory', store: undiciStore({ cache: hfs[1]!.cache }) },
       ...(tracked ? [{ name: 'undici-cache-redis, copies in memory', store: tracked as Store }] : []),
-      { name: 'undici-cache-redis, tracking: false', store: untracked as Store },
+      { name: PEER, store: untracked as Store },
     ],
     async close() {
       for (const hf of hfs) await hf.close()
@@ -83,7 +84,7 @@ async function throughAgents(origin: string, redis: RedisServer): Promise<string
     { name: 'uncached, upstream on loopback', run: (i) => get(plain, i) },
     ...agents.map(({ name, agent }) => ({ name, run: (i: number) => get(agent, i) })),
   ]
-  const figures = await measure(contestants, { concurrency: 8, operations: 1_000, rounds: 3 })
+  const figures = await measure(contestants, { concurrency: 8, operations: 400, rounds: 3 })
   await Promise.all([plain.close(), ...agents.map(({ agent }) => agent.close())])
   await close()
   return table('undici.request, a hit of 1 KB, concurrency 8, no other keys on the server', figures)
@@ -116,7 +117,7 @@ async function lookUps(redis: RedisServer, foreign: number): Promise<string> {
   const isSlow = foreign > 0
   const figures = await measure(contestants, {
     concurrency: 1,
-    operations: isSlow ? 3 : 500,
+    operations: isSlow ? 2 : 100,
     rounds: 3,
   })
   // Few operations measure the slow one; the quick ones deserve more.
@@ -126,7 +127,7 @@ async function lookUps(redis: RedisServer, foreign: number): Promise<string> {
   await close()
   const merged = figures.map((figure) => rest.find(({ name }) => name === figure.name) ?? figure)
   const among = foreign === 0 ? 'no other keys' : `${foreign.toLocaleString('en')} keys of others`
-  return table(`Store look-up alone, concurrency 1, ${among} on the server`, merged)
+  return table(`Store look-up alone, concurrency 1, ${among} on the server`, merged, PEER)
 }
 
 async function policy(origin: string, redis: RedisServer): Promise<string> {
