@@ -10,7 +10,8 @@ export function requestField(headers: HeaderRecord, name: string): string | unde
 export function toRaw(headers: HeadersLike): string[] {
   const raw: string[] = []
   if (Array.isArray(headers) && (headers.length === 0 || typeof headers[0] === 'string')) {
-    return [...(headers as RawHeaders)]
+    // A name without a value would shift everything that is put behind it.
+    return headers.slice(0, headers.length - (headers.length % 2)) as string[]
   }
   if (Symbol.iterator in headers) {
     for (const [name, value] of headers as Iterable<readonly [string, string]>) raw.push(name, String(value))
@@ -62,7 +63,6 @@ const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
 
 /** Whether Node would send these fields: what it would refuse must not be stored either. */
 export function isSendable(raw: RawHeaders): boolean {
-  if (raw.length % 2 !== 0) return false
   for (let i = 0; i < raw.length; i += 2) {
     if (!TOKEN.test(raw[i]!) || UNSENDABLE.test(raw[i + 1]!)) return false
   }
