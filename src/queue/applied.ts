@@ -1,8 +1,9 @@
 import type { Clock } from '../base/clock.ts'
 import { type Duration, toMs } from '../base/duration.ts'
 import { refuseUnknown } from '../base/options.ts'
-import type { BatchContext, BatchHandler, Message, SqlRunner } from './options.ts'
-import { inTransaction, type SqlDatabase } from './sql.ts'
+import type { BatchContext, BatchHandler, Message } from './options.ts'
+import { inTransaction } from './sql.ts'
+import type { SqlDatabase, SqlRunner } from './sql-database.ts'
 import { quoteTable } from './sql-text.ts'
 
 /** Ids of messages whose effect is committed: one row each, written in the transaction of the effect. */

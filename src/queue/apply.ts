@@ -2,8 +2,9 @@ import type { Clock } from '../base/clock.ts'
 import type { Duration } from '../base/duration.ts'
 import { ConfigError, InvalidOption } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
-import type { BatchContext, BatchHandler, Message, Outcome, SqlRunner } from './options.ts'
-import { inTransaction, type SqlDatabase } from './sql.ts'
+import type { BatchContext, BatchHandler, Message, Outcome } from './options.ts'
+import { inTransaction } from './sql.ts'
+import type { SqlDatabase, SqlRunner } from './sql-database.ts'
 import { checkType, quoteName, quoteTable, sqlText } from './sql-text.ts'
 
 export interface ApplyOptions<T> {

@@ -25,6 +25,7 @@ export {
   queueSkipEvents,
 } from './events.ts'
 export type {
+  AddManyOptions,
   AddOptions,
   BatchContext,
   BatchHandler,
@@ -41,15 +42,9 @@ export type {
   QueueStats,
   RetryOptions,
   SpillOptions,
-  SqlRunner,
 } from './options.ts'
+export { outboxTable } from './outbox.ts'
 export type { Queue } from './queue.ts'
 export { type SpillEvent, spillEvents } from './spill-events.ts'
-export {
-  inTransaction,
-  type SqlClient,
-  type SqlDatabase,
-  type SqlLite,
-  type SqlPool,
-  type TransactionOptions,
-} from './sql.ts'
+export { inTransaction, type TransactionOptions } from './sql.ts'
+export type { SqlClient, SqlDatabase, SqlLite, SqlPool, SqlRunner } from './sql-database.ts'

@@ -26,13 +26,16 @@ export class Intake<T> {
   readonly #clock: Clock
   /** Of this process and queue: with a counter it makes ids that nobody else makes. */
   readonly #self: string
+  readonly #knowsAll: boolean
   #made = 0
 
-  constructor(options: QueueOptions<T>, maxBytes: number, clock: Clock, random: Random) {
+  /** @param knowsAll whether made ids too are to be known again: where the way may bring one twice */
+  constructor(options: QueueOptions<T>, maxBytes: number, clock: Clock, random: Random, knowsAll: boolean) {
     this.#options = options
     this.#maxBytes = maxBytes
     this.#clock = clock
     this.#self = random.id()
+    this.#knowsAll = knowsAll
   }
 
   /** At once where the schema answers at once. @throws InvalidMessage, InvalidKey */
@@ -58,7 +61,7 @@ export class Intake<T> {
         t: at,
         ...(key === undefined ? {} : { k: key }),
         ...(state === undefined ? {} : { c: state }),
-        ...(own === undefined ? {} : { u: 1 }),
+        ...(own === undefined && !this.#knowsAll ? {} : { u: 1 }),
       },
       json,
     )

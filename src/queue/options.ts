@@ -1,5 +1,6 @@
 import type { Duration } from '../base/duration.ts'
 import type { StandardSchema } from '../base/schema.ts'
+import type { SqlDatabase, SqlRunner } from './sql-database.ts'
 
 /**
  * What an `add` that resolved has survived.
@@ -10,7 +11,7 @@ import type { StandardSchema } from '../base/schema.ts'
  *   cut of the server. `WAITAOF 1 0` from Redis 7.2; before that only where `appendfsync always` holds.
  * - `replicated`: as `memory`, and so many replicas have it. Survives the loss of the master when the
  *   one promoted is among them. `add` rejects when fewer answered.
- * - `outbox`: a row that your own transaction wrote (`queue.outbox.add(tx, …)`), passed on by a relay.
+ * - `outbox`: a row that your own transaction wrote (`queue.add(message, { tx })`), passed on by a relay.
  *   Survives whatever your database survives; the message exists if and only if the transaction did.
  *
  * In embedded mode `memory` writes the local file without fsync (survives a crash of the process),
@@ -124,7 +125,7 @@ export interface SpillOptions {
 
 export interface OutboxOptions {
   /** A `pg` pool or PGlite: the relay reads the table through it. */
-  sql: SqlRunner
+  sql: SqlDatabase
   /** @default 'holdfast_outbox' */
   table?: string | undefined
   /** Whether this process passes rows on. @default true */
@@ -133,11 +134,6 @@ export interface OutboxOptions {
   batch?: number | undefined
   /** Pause between rounds that found nothing. @default '200ms' */
   poll?: Duration | undefined
-}
-
-/** What is used of `pg` (pool or client) and of PGlite. */
-export interface SqlRunner {
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
 }
 
 export interface QueueOptions<T> {
@@ -183,9 +179,17 @@ export interface QueueOptions<T> {
   grace?: Duration | undefined
 }
 
-export interface AddOptions {
+export interface AddOptions extends AddManyOptions {
   /** Overrides `id` of the queue. Any string of 1 to 512 bytes. */
   id?: string | undefined
+}
+
+export interface AddManyOptions {
+  /**
+   * With `outbox`: a client inside your transaction. The messages come to be if and only if it commits.
+   * @default a statement of its own
+   */
+  tx?: SqlRunner | undefined
 }
 
 /** A message that was given up. */

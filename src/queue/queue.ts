@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../base/clock.ts'
 import { type Duration, toMs } from '../base/duration.ts'
-import { Closed } from '../base/errors.ts'
+import { Closed, InvalidOption } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Letter, ParcelLog, QueueBackend } from './backend.ts'
 import type { BullmqConnection } from './bullmq/connection.ts'
@@ -10,7 +10,8 @@ import { queueDepthEvents, tellFault } from './events.ts'
 import { GroupCommit } from './group-commit.ts'
 import { type Checked, Intake } from './intake.ts'
 import { messageOf } from './letter-text.ts'
-import type { AddOptions, QueueOptions, QueueStats } from './options.ts'
+import type { AddManyOptions, AddOptions, QueueOptions, QueueStats } from './options.ts'
+import { Outbox } from './outbox.ts'
 import { ParcelOutlet } from './outlet.ts'
 import { messageText } from './parcel-text.ts'
 import { Pressure } from './pressure.ts'
@@ -27,6 +28,16 @@ export interface QueueParts<T> {
   readonly backend: QueueBackend
   readonly openLog: (() => Promise<ParcelLog>) | undefined
   bullQueues(): readonly { readonly name: string; readonly options: BullmqConnection }[]
+}
+
+function outboxOf<T>(
+  parts: QueueParts<T>,
+  send: (messages: readonly Checked[]) => Promise<void>,
+): Outbox | undefined {
+  const { clock, namespace, name, options, settings } = parts
+  if (settings.durability !== 'outbox' || !options.outbox) return undefined
+  const { sql: db, table = 'holdfast_outbox', relay = true, batch = 500, poll = 200 } = options.outbox
+  return new Outbox({ clock, namespace, queue: name, db, table, relay, batch, poll, send })
 }
 
 /** How often the queue is looked at, for health and metrics, ms. */
@@ -46,6 +57,7 @@ export class Queue<T> {
   readonly #parts: QueueParts<T>
   readonly #intake: Intake<T>
   readonly #outlet: ParcelOutlet
+  readonly #outbox: Outbox | undefined
   readonly #commit: GroupCommit
   readonly #pressure: Pressure
   #staff: Staff<T> | undefined
@@ -57,7 +69,8 @@ export class Queue<T> {
     const { name, clock, random, options, settings, backend } = parts
     this.name = name
     this.#parts = parts
-    this.#intake = new Intake(options, settings.maxBytes, clock, random)
+    this.#outbox = outboxOf(parts, (messages) => this.#storeAll(messages))
+    this.#intake = new Intake(options, settings.maxBytes, clock, random, this.#outbox !== undefined)
     this.#outlet = new ParcelOutlet({ ...parts, queue: name })
     this.#commit = new GroupCommit({
       clock,
@@ -84,7 +97,8 @@ export class Queue<T> {
     const message = checked instanceof Promise ? await checked : checked
     const room = this.#pressure.admit(1)
     if (room) await room
-    await this.#store(message)
+    if (this.#outbox || options.tx) await this.#write([message], options)
+    else await this.#store(message)
     return message.id
   }
 
@@ -93,13 +107,13 @@ export class Queue<T> {
    * any is sent. Rejects with the first failure; the others may be stored, so add all again with the
    * same ids (`id` of the queue).
    */
-  async addMany(bodies: readonly T[]): Promise<string[]> {
+  async addMany(bodies: readonly T[], options: AddManyOptions = {}): Promise<string[]> {
     this.#assertOpen()
     const messages = await Promise.all(bodies.map((body) => this.#intake.check(body, undefined)))
     const room = this.#pressure.admit(messages.length)
     if (room) await room
-    const stored = await Promise.allSettled(messages.map((message) => this.#store(message)))
-    for (const result of stored) if (result.status === 'rejected') throw result.reason
+    if (this.#outbox || options.tx) await this.#write(messages, options)
+    else await this.#storeAll(messages)
     return messages.map(({ id }) => id)
   }
 
@@ -140,7 +154,8 @@ export class Queue<T> {
     for (;;) {
       try {
         await backend.open()
-        if (this.#outlet.spilled === 0 && (await backend.stats()).depth === 0) return
+        const rows = (await this.#outbox?.waiting()) ?? 0
+        if (rows === 0 && this.#outlet.spilled === 0 && (await backend.stats()).depth === 0) return
       } catch (error) {
         if (clock.mono() >= until) throw error
       }
@@ -202,6 +217,7 @@ export class Queue<T> {
     this.#closing ??= (async () => {
       this.#ticker?.cancel()
       await this.pauseHere()
+      await this.#outbox?.close()
       await this.#commit.idle()
       await this.#outlet.close()
       await this.#parts.backend.close()
@@ -213,6 +229,16 @@ export class Queue<T> {
     return new Promise((resolve, reject) => {
       this.#commit.add(message, (error) => (error ? reject(error) : resolve()))
     })
+  }
+
+  async #storeAll(messages: readonly Checked[]): Promise<void> {
+    const stored = await Promise.allSettled(messages.map((message) => this.#store(message)))
+    for (const result of stored) if (result.status === 'rejected') throw result.reason
+  }
+
+  async #write(messages: readonly Checked[], { tx }: AddManyOptions): Promise<void> {
+    if (this.#outbox) return this.#outbox.write(messages, tx)
+    throw new InvalidOption('tx is for outboxes only', "write durability: 'outbox' and outbox: { sql }")
   }
 
   async #replay(letter: Letter): Promise<void> {

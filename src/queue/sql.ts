@@ -2,27 +2,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { type Duration, toMs } from '../base/duration.ts'
 import { InvalidOption } from '../base/errors.ts'
 import { ApplyTimeout } from './errors.ts'
-import type { SqlRunner } from './options.ts'
-
-/** What is used of a `pg` Pool. */
-export interface SqlPool extends SqlRunner {
-  connect(): Promise<SqlClient>
-}
-
-export interface SqlClient extends SqlRunner {
-  /** True: the connection is not to be used again. */
-  release(destroy?: boolean): void
-  on?(event: 'error', listener: (error: Error) => void): unknown
-  removeListener?(event: 'error', listener: (error: Error) => void): unknown
-}
-
-/** What is used of PGlite. */
-export interface SqlLite extends SqlRunner {
-  transaction<T>(work: (tx: SqlRunner) => Promise<T>): Promise<T>
-}
-
-/** A `pg` Pool or PGlite, told apart by their shape. */
-export type SqlDatabase = SqlPool | SqlLite
+import type { SqlClient, SqlDatabase, SqlPool, SqlRunner } from './sql-database.ts'
 
 export interface TransactionOptions {
   /**

@@ -1,7 +1,7 @@
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import type { BatchContext, Message } from '../../src/queue/options.ts'
-import type { SqlDatabase } from '../../src/queue/sql.ts'
+import type { SqlDatabase } from '../../src/queue/sql-database.ts'
 import { postgresMissing, startPostgres } from '../support/postgres-server.ts'
 
 export interface Database {

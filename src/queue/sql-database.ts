@@ -1,0 +1,24 @@
+/** What is used of `pg` (pool or client) and of PGlite. */
+export interface SqlRunner {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
+}
+
+/** What is used of a `pg` Pool. */
+export interface SqlPool extends SqlRunner {
+  connect(): Promise<SqlClient>
+}
+
+export interface SqlClient extends SqlRunner {
+  /** True: the connection is not to be used again. */
+  release(destroy?: boolean): void
+  on?(event: 'error', listener: (error: Error) => void): unknown
+  removeListener?(event: 'error', listener: (error: Error) => void): unknown
+}
+
+/** What is used of PGlite. */
+export interface SqlLite extends SqlRunner {
+  transaction<T>(work: (tx: SqlRunner) => Promise<T>): Promise<T>
+}
+
+/** A `pg` Pool or PGlite, told apart by their shape. */
+export type SqlDatabase = SqlPool | SqlLite
