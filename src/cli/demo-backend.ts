@@ -6,14 +6,17 @@ import { fileURLToPath } from 'node:url'
 /** An example server in a process of its own. */
 export interface Backend {
   readonly url: string
-  readonly upstream: string
+  /** Where it brought one. */
+  readonly upstream?: string
   readonly database: string
+  /** Where somebody may do more than others. */
+  readonly operatorToken?: string
   /** Resolves when the process is gone, for whatever reason. */
   readonly exited: Promise<void>
   stop(): Promise<void>
 }
 
-type Report = Pick<Backend, 'url' | 'upstream' | 'database'>
+type Report = Omit<Backend, 'exited' | 'stop'>
 
 const START_DEADLINE_MS = 60_000
 const STOP_DEADLINE_MS = 3_000

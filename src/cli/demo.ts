@@ -1,4 +1,7 @@
 import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configFromEnv, type EnvConfig } from '../config.ts'
 import { holdfast } from '../holdfast.ts'
@@ -17,20 +20,30 @@ interface Demo {
   /** Inside `examples/`. */
   server: string
   what: string
-  tour(backends: readonly Backend[]): Tour
+  /** Where a backend's address leads. */
+  path: string
+  /** A file inside `examples/` exports `tour`, where it needs what the package does not. */
+  tour: string | ((backends: readonly Backend[]) => Tour)
 }
 
 const DEMOS: Record<string, Demo> = {
   tasks: {
     server: 'tasks/server.ts',
     what: 'a tasks API over PostgreSQL, beside a slow exchange-rate service',
+    path: '/api/v1/tasks',
     tour: tourTasks,
+  },
+  chatbot: {
+    server: 'chatbot/server.ts',
+    what: 'a chat over WebSocket whose answers do not wait for the database',
+    path: '/',
+    tour: 'chatbot/tour.ts',
   },
 }
 
 const NAMESPACE = 'holdfast-demo'
 /** The demo writes to no database and calls no service of the reader's. */
-const OWN = { DATABASE_URL: '', UPSTREAM_URL: '', HOLDFAST_NAMESPACE: NAMESPACE }
+const OWN = { DATABASE_URL: '', UPSTREAM_URL: '', HOLDFAST_NAMESPACE: NAMESPACE, WORKER: 'inline' }
 const EXAMPLES = new URL('../../examples/', import.meta.url)
 
 /** @returns the exit code: 0 done, 1 the tour saw something wrong, 2 it could not run */
@@ -42,10 +55,12 @@ export async function demo(names: readonly string[], options: DemoOptions): Prom
     return 2
   }
   const backends: Backend[] = []
+  const scratch = await mkdtemp(join(tmpdir(), 'holdfast-demo-'))
   const ended = endOfProcess()
   try {
     const reports = []
-    for (const name of names) reports.push(await show(name, DEMOS[name]!, options, backends, ended, out))
+    for (const name of names)
+      reports.push(await show(name, DEMOS[name]!, options, backends, scratch, ended, out))
     if (options.json) process.stdout.write(`${JSON.stringify(reports.length > 1 ? reports : reports[0])}\n`)
     if (!options.once) {
       out.line(out.dim('Serving until Ctrl-C.'))
@@ -58,6 +73,7 @@ export async function demo(names: readonly string[], options: DemoOptions): Prom
     return 2
   } finally {
     await Promise.all(backends.map((backend) => backend.stop()))
+    await rm(scratch, { recursive: true, force: true })
   }
 }
 
@@ -66,6 +82,7 @@ async function show(
   demo: Demo,
   options: DemoOptions,
   all: Backend[],
+  scratch: string,
   ended: AbortSignal,
   out: Printer,
 ) {
@@ -78,24 +95,25 @@ async function show(
   const backends: Backend[] = []
   const start = async (env: NodeJS.ProcessEnv) => {
     const port = String(await freePort(options.port))
-    const backend = await startBackend(script, { ...OWN, ...env, PORT: port }, ended)
+    const backend = await startBackend(script, { ...OWN, ...env, PORT: port, CHATBOT_DIR: scratch }, ended)
     backends.push(backend)
     all.push(backend)
     return backend
   }
   const first = await start({})
-  if (shared) await start({ DATABASE_URL: first.database, UPSTREAM_URL: first.upstream })
+  const { database, upstream = '', operatorToken = '' } = first
+  if (shared) await start({ DATABASE_URL: database, UPSTREAM_URL: upstream, OPERATOR_TOKEN: operatorToken })
 
   out.line()
   const row = (label: string, text: string) => out.line(`  ${label.padEnd(12)}${text}`)
   for (const [index, backend] of backends.entries()) {
-    row(shared ? `backend ${'AB'[index]}` : 'backend', `${backend.url}/api/v1/tasks`)
+    row(shared ? `backend ${'AB'[index]}` : 'backend', `${backend.url}${demo.path}`)
   }
-  row('upstream', `${first.upstream}/__sim/calls`)
+  if (upstream) row('upstream', `${upstream}/__sim/calls`)
   const hint = out.dim('(with REDIS_URL set: Redis, shared by two processes)')
   row('cache', shared ? `${config.target}, shared by two processes` : `process memory ${hint}`)
   out.line()
-  const tour = demo.tour(backends)
+  const tour = (await tourOf(demo))(backends)
   let ok = true
   for await (const step of tour.steps) {
     ended.throwIfAborted()
@@ -112,9 +130,15 @@ async function show(
     ok,
     driver: shared ? 'redis' : 'embedded',
     backends: backends.map((backend) => backend.url),
-    upstream: first.upstream,
+    ...(upstream && { upstream }),
     figures: tour.figures,
   }
+}
+
+async function tourOf({ tour }: Demo): Promise<(backends: readonly Backend[]) => Tour> {
+  if (typeof tour === 'function') return tour
+  const file = (await import(new URL(tour, EXAMPLES).href)) as { tour(backends: readonly Backend[]): Tour }
+  return file.tour
 }
 
 /** So that the first call of the tour is a first call, also the second time that the demo runs. */

@@ -39,6 +39,16 @@ describe('holdfast demo', () => {
     expect(demo.stdout() + demo.stderr()).not.toContain('hidden')
   })
 
+  it('shows the chatbot, two servers over Redis [S1-17]', { timeout: 60_000 }, async () => {
+    const redis = await startRedis()
+    const demo = start(['chatbot', '--once', '--json', '--port', '0'], { REDIS_URL: redis.url })
+    expect(await demo.code).toBe(0)
+    const report = JSON.parse(demo.stdout())
+    expect(report).toMatchObject({ demo: 'chatbot', ok: true, driver: 'redis' })
+    expect(report.backends).toHaveLength(2)
+    expect(report.figures).toMatchObject({ saved: true, silent: true })
+  })
+
   it('stays up, serves, and ends cleanly on SIGTERM', { timeout: 150_000 }, async () => {
     const demo = start(['--port', '0'], { NO_COLOR: '1' })
     await expect.poll(demo.stdout, { timeout: 100_000 }).toContain('Serving until Ctrl-C')
