@@ -98,7 +98,7 @@ class Run {
     for (const [index, [share, what]] of schedule.entries()) {
       await this.#until(
         `${share * 100} % are acknowledged`,
-        () => this.#acknowledged.size >= share * this.#total,
+        () => this.#acknowledged.size >= Math.floor(share * this.#total),
       )
       // Adding goes on through each fault, and no further than to the next.
       this.#openGate(schedule[index + 1]?.[0] ?? 1)
