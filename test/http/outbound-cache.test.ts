@@ -447,6 +447,28 @@ describe('what passes the cache by', () => {
   })
 })
 
+describe('a large request body', () => {
+  it('passes by whole: as text, and in a Request', async () => {
+    origin.answer((seen, response) => response.end(String(seen.body.length)))
+    const { call } = embedded(origin)
+    const body = 'x'.repeat(2 * 1024 * 1024)
+    expect(await (await call(`${origin.url}/x`, { method: 'POST', body })).text()).toBe(String(body.length))
+    const request = new Request(`${origin.url}/x`, { method: 'POST', body })
+    expect(await (await call(request)).text()).toBe(String(body.length))
+    expect(call.stats().all).toMatchObject({ bypassed: 2 })
+  })
+
+  it('is keyed and sent as it was when the call was made', async () => {
+    origin.answer((seen, response) => response.end(seen.body))
+    const { call } = embedded(origin)
+    const bytes = new Uint8Array(Buffer.from('first'))
+    const pending = call(`${origin.url}/x`, { method: 'POST', body: bytes })
+    bytes.set(Buffer.from('other'))
+    expect(await (await pending).text()).toBe('first')
+    expect(await (await call(`${origin.url}/x`, { method: 'POST', body: bytes })).text()).toBe('other')
+  })
+})
+
 describe('with the rest of Holdfast', () => {
   it('tokens: one grant and one call for many, renewed after a 401', async () => {
     const tokens = await startTokenServer()

@@ -224,6 +224,18 @@ describe('a failing upstream', () => {
     expect(origin.calls()).toBe(1)
   })
 
+  it('is passed on whole, however large its page is', async () => {
+    origin.answer((_, response) => {
+      response.statusCode = 500
+      response.write('a'.repeat(3_000))
+      setTimeout(() => response.end('b'.repeat(3_000)), 5)
+    })
+    const { call } = embedded(origin, { maxBodyBytes: 4_000 })
+    const response = await call(`${origin.url}/x`)
+    expect([response.status, (await response.text()).length]).toEqual([500, 6_000])
+    expect(call.stats().all).toMatchObject({ upstreamFailures: 1, tooLarge: 1 })
+  })
+
   it('keeps its Retry-After for who is told of it, and it is not replayed with a stored answer', async () => {
     origin.answer(json(429, {}, { 'retry-after': '7' }))
     const { call } = embedded(origin)
@@ -281,6 +293,25 @@ describe('a caller', () => {
     controller.abort()
     await expect(only).rejects.toThrow(/abort/)
     await until('the upstream noticed', () => closed === 1)
+  })
+
+  it('gets his answer though Redis hangs, and soon', async () => {
+    const own = await startRedis()
+    const { calls, close } = await pair(own.url, origin, {}, {}, { shipped: true, l1: false })
+    await calls[0](`${origin.url}/warm`)
+    own.pause()
+    const began = performance.now()
+    for (let i = 0; i < 20; i++) expect((await calls[0](`${origin.url}/hung/${i}`)).status).toBe(200)
+    // Each call alone may wait for a deadline of 100 ms; after a few the breaker spares even that.
+    expect(performance.now() - began).toBeLessThan(10_000)
+    expect(origin.calls()).toBe(21)
+    own.resume()
+    await until('answers are shared again', async () => {
+      await calls[1](`${origin.url}/again`)
+      return ((await calls[0](`${origin.url}/again`)).headers.get('cache-status') ?? '').includes('hit')
+    })
+    await close()
+    await own.stop()
   })
 
   it('gets his answer though Redis is down, and though the instance was closed', async () => {
