@@ -13,6 +13,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['cache'],
   ['once', 'session', 'token'],
   ['options.ts'],
+  ['face.ts'],
   ['holdfast.ts', 'config.ts'],
   ['index.ts', 'http', 'observe'],
   ['admin'],

@@ -50,6 +50,7 @@ export function createAdmin(options: AdminOptions): Admin {
   }
   const door = new Doorkeeper(hf, options)
   const audit = new Audit(hf, clock)
+  const began = clock.mono()
 
   const answer = async (request: Request, address: string | undefined): Promise<Response> => {
     const url = new URL(request.url)

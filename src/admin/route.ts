@@ -14,6 +14,8 @@ export interface RouteContext {
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
   readonly audit: Audit
+  /** Since this administration was made. */
+  readonly uptimeSeconds: number
   /** Writes to the audit log what came of this request. */
   record(action: string, target: string, outcome: AuditEntry['outcome'], count?: number): Promise<void>
   /** @throws Refused (403) */

@@ -2,7 +2,7 @@ import { totalmem } from 'node:os'
 import type { RouteContext } from '../route.ts'
 
 /** As the seed writes it: human strings; the numbers stand beside them in bytes. */
-export async function cacheStats({ hf, cache, principal }: RouteContext): Promise<object> {
+export async function cacheStats({ hf, cache, principal, uptimeSeconds }: RouteContext): Promise<object> {
   const counted = cache.stats()
   const info = (await hf.redis?.info('cache')) ?? []
   const keys = await cache.keys('*', { limit: 1 })
@@ -16,7 +16,7 @@ export async function cacheStats({ hf, cache, principal }: RouteContext): Promis
     namespace: principal.namespace ?? hf.namespace,
     server: {
       version: server?.redis_version ?? 'embedded',
-      uptime_seconds: server === undefined ? Math.floor(process.uptime()) : Number(server.uptime_in_seconds),
+      uptime_seconds: server === undefined ? uptimeSeconds : Number(server.uptime_in_seconds),
       connected_clients: server === undefined ? 1 : sum(info, 'connected_clients'),
     },
     memory: {
