@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createCache } from '../../src/cache/create.ts'
 import { outbound } from '../../src/http/outbound.ts'
@@ -42,6 +43,35 @@ describe('the key of a request', () => {
     expect(new Set(keys).size).toBe(2)
     for (const path of paths) await call(origin.url + path)
     expect(origin.calls()).toBe(2)
+  })
+
+  it('is one for parameters in any order of their names, and only then', async () => {
+    const { call } = embedded(origin)
+    const name = fc.constantFrom('a', 'b', 'a%20b', 'a+b', 'é', 'A', '')
+    const value = fc.constantFrom('', '1', '2', '%26', '=', 'a=1')
+    const pairs = fc.array(fc.tuple(name, value), { maxLength: 6 })
+    const key = (list: [string, string][]) =>
+      call.keyOf(`${origin.url}/p?${list.map(([n, v]) => `${n}=${v}`).join('&')}`)
+    /** What a server sees that takes parameters by name: the values of each, in their order. */
+    const seen = (list: [string, string][]) => {
+      const byName = new Map<string, string[]>()
+      for (const [n, v] of list) byName.set(n, [...(byName.get(n) ?? []), v])
+      return JSON.stringify([...byName].sort(([a], [b]) => (a < b ? -1 : 1)))
+    }
+    await fc.assert(
+      fc.asyncProperty(pairs, pairs, fc.infiniteStream(fc.nat()), async (one, other, dice) => {
+        const mixed = one.map((pair) => ({ pair, at: Number(dice.next().value) }))
+        const shuffled = mixed.sort((a, b) => a.at - b.at).map(({ pair }) => pair)
+        // A server may tell names apart that decode to one: their order among each other is kept.
+        const decoded = (n: string) => decodeURIComponent(n.replaceAll('+', ' '))
+        const keepsOrder = (n: string) =>
+          one.filter((p) => decoded(p[0]) === decoded(n)).join() ===
+          shuffled.filter((p) => decoded(p[0]) === decoded(n)).join()
+        if (one.every(([n]) => keepsOrder(n))) expect(await key(shuffled)).toBe(await key(one))
+        if (seen(one) !== seen(other)) expect(await key(one)).not.toBe(await key(other))
+      }),
+      { numRuns: 300 },
+    )
   })
 
   it('differs by method and by the bytes of the body, and is the same for every form of one body', async () => {
