@@ -18,6 +18,7 @@ const BENCHES: Record<string, () => Promise<string>> = {
   locks: async () => (await import('./locks.ts')).benchLocks(),
   limits: async () => (await import('./scripted.ts')).benchLimits(),
   sessions: async () => (await import('./scripted.ts')).benchSessions(),
+  http: async () => (await import('./http.ts')).benchHttp(),
   outbound: async () => (await import('./outbound.ts')).benchOutbound(),
 }
 
