@@ -69,7 +69,11 @@ export class BullLease implements PartitionLease {
     const parcels: HeldParcel[] = []
     while (parcels.length < most) {
       const asked = Math.min(most - parcels.length, this.#stride)
-      const found = await this.#fetch(asked)
+      const found = await this.#fetch(asked).catch((error: unknown) => {
+        // What came before the fault is held and must be handed out.
+        if (parcels.length === 0) throw error
+      })
+      if (!found) break
       if (!found.isAlone) {
         // Somebody who lost this lease took a parcel all the same, by a command that was late: it must
         // not be overtaken. Everything goes back and is taken again, in order.
