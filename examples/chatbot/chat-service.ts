@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Background } from './background.ts'
 import { botAnswer } from './bot.ts'
 import type { ChatCache } from './chat-cache.ts'
-import type { Conversations, Line } from './conversation.ts'
+import { type Conversations, type Line, REMEMBERED } from './conversation.ts'
 import type { Database, Message } from './database.ts'
 
 export interface Incoming {
@@ -29,6 +30,8 @@ export class UnknownChat extends Error {
     super('there is no such chat')
   }
 }
+
+const PATIENCE_MS = 100
 
 /** Names a chat and opens it: whoever knows it may speak in it. */
 export const CHAT_ID = /^[\w-]{24}$/
@@ -61,9 +64,25 @@ export class ChatService {
   /** @throws UnknownChat */
   async join(id: string): Promise<Joined> {
     const [{ check_reply }, conversation] = await this.#look(id)
-    // What was said a moment ago may not be saved yet, so the memory comes first.
-    const lines = conversation.lines.length > 0 ? conversation.lines : await this.#database.messages(id, 20)
-    return { check_reply, lines: lines.map((line) => ({ ...line, id: pageId(id, line.id) })) }
+    const lines = await this.#linesOf(id, conversation.lines)
+    return {
+      check_reply,
+      lines: lines.map(({ id: full, sender, body }) => ({ id: pageId(id, full), sender, body })),
+    }
+  }
+
+  /**
+   * What was said last: the memory has what is not saved yet, the table what was said while there was
+   * no memory. A table that takes its time is waited for only where the memory is empty.
+   */
+  async #linesOf(id: string, remembered: readonly Line[]): Promise<Line[]> {
+    const saved = this.#database.messages(id, REMEMBERED)
+    const known = remembered.length > 0
+    if (known) saved.catch(() => {}) // the chat goes on without
+    const found = await (known ? Promise.race([saved, sleep(PATIENCE_MS, [])]).catch(() => []) : saved)
+    const lines = new Map([...found, ...remembered].map((line) => [line.id, line]))
+    const inOrder = [...lines.values()].sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1))
+    return inOrder.slice(-REMEMBERED)
   }
 
   /**

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { holdfast } from 'holdfast'
@@ -215,6 +215,21 @@ describe.each(['embedded', 'redis'] as const)('the chatbot on %s', (driver) => {
   })
 })
 
+describe('the pieces of the chatbot', () => {
+  it('are cache, queue and service, none of which needs another to run [S1-15]', async () => {
+    const pieces = ['chat-cache', 'background', 'chat-service']
+    const needs = await Promise.all(
+      pieces.map(async (piece) => {
+        const source = await readFile(new URL(`./${piece}.ts`, import.meta.url), 'utf8')
+        const imports = [...source.matchAll(/^import (type )?(?:(?!^import)[\s\S])*?'\.\/([\w-]+)\.ts'$/gm)]
+        expect(imports.length).toBeGreaterThan(0)
+        return imports.flatMap(([, isType, name = '']) => (!isType && pieces.includes(name) ? [name] : []))
+      }),
+    )
+    expect(needs).toEqual([[], [], []])
+  })
+})
+
 describe('a conversation over Redis', () => {
   it('goes on after a restart where it was, and ends by itself [S0-20][S0-21][S0-22][S1-3]', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'holdfast-chatbot-test-'))
@@ -238,9 +253,15 @@ describe('a conversation over Redis', () => {
     const two = await ChatClient.join(after.url, chat)
     expect(two.frames[0]?.lines).toHaveLength(4)
     expect((await two.say('0912 345 678')).reply).toBe('We will call you at 0912345678, Ada Lovelace.')
+    // What the memory lost, the table has; what the table has not yet, the memory.
+    await expect.poll(async () => (await database.messages(chat)).length, SAVED).toBe(6)
     const keys = (await redis.cli('KEYS', 'hf:restart:session*')) as string[]
     expect(keys.length).toBeGreaterThan(0)
     for (const key of keys) expect(Number(await redis.cli('PTTL', key))).toBeGreaterThan(0)
+    await redis.cli('DEL', ...keys)
+    const three = await ChatClient.join(after.url, chat)
+    expect(three.frames[0]?.lines).toHaveLength(6)
+    expect(three.frames[0]?.lines?.at(-1)?.body).toBe('We will call you at 0912345678, Ada Lovelace.')
   })
 })
 

@@ -11,7 +11,8 @@ interface State {
   lines: Line[]
 }
 
-const KEPT = 20
+/** Lines of a conversation. */
+export const REMEMBERED = 20
 
 /**
  * The state of each conversation, in a session: shared by all servers, over restarts, and gone by
@@ -58,7 +59,7 @@ export class Conversation {
 
   /** Adds lines and says how the plan goes on. */
   async remember(lines: readonly Line[], plan: Plan | undefined): Promise<void> {
-    const all = [...this.lines, ...lines].slice(-KEPT)
+    const all = [...this.lines, ...lines].slice(-REMEMBERED)
     const session = this.#session
     await withoutRedis<unknown>(() =>
       session

@@ -91,10 +91,10 @@ export class Database {
     return (await this.pool.query<Chat>(sql, [id, value])).rows[0]
   }
 
-  /** In the order in which they were saved. */
+  /** The last ones, in the order in which they were saved. */
   async messages(chat: string, limit = 1_000): Promise<Message[]> {
-    const sql = `select id, chat, sender, body, at::float8 as at from messages where chat = $1
-      order by position limit $2`
+    const sql = `select id, chat, sender, body, at::float8 as at from
+      (select * from messages where chat = $1 order by position desc limit $2) as last order by position`
     return (await this.pool.query<Message>(sql, [chat, limit])).rows
   }
 

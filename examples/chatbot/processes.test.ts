@@ -6,7 +6,11 @@ import { type Holdfast, holdfast } from 'holdfast'
 import type { Queue } from 'holdfast/queue'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../test/support/free-port.ts'
-import { postgresMissing, startPostgres as startRealPostgres } from '../../test/support/postgres-server.ts'
+import {
+  type PostgresServer,
+  postgresMissing,
+  startPostgres as startRealPostgres,
+} from '../../test/support/postgres-server.ts'
 import { startWorker, type Worker } from '../../test/support/processes.ts'
 import { type RedisServer, startRedis, stopAllRedis } from '../../test/support/redis-server.ts'
 import { startPostgres } from '../simulators/postgres.ts'
@@ -19,6 +23,8 @@ interface Tables {
   readonly url: string
   /** From now on writing messages takes so much longer, in ms. */
   slowDown(ms: number): Promise<void>
+  /** Where it is a server that can crash. */
+  readonly server?: PostgresServer
   end(): Promise<void>
 }
 
@@ -64,7 +70,7 @@ async function startTables(): Promise<Tables> {
       $$ begin perform pg_sleep(${ms / 1_000}); return null; end $$`)
     await server.query('create trigger slow before insert on messages execute function slow()')
   }
-  return { url: server.url, slowDown, end: () => server.stop() }
+  return { url: server.url, slowDown, server, end: () => server.stop() }
 }
 
 const environment = () => ({
@@ -141,6 +147,22 @@ describe('servers and workers in processes of their own', { timeout: 90_000 }, (
     urls.shift()
     await heard(talks, 15)
     await settle(talks)
+  })
+
+  it('go on without the database as far as chats are known, and save the rest when it is back [S1-4][S1-17]', async (test) => {
+    if (!tables.server) return test.skip('there is no PostgreSQL here that could crash')
+    const urls = servers.map(({ url }) => url)
+    const talks = await talk(urls, 8)
+    await heard(talks, 5)
+    await tables.server.kill()
+    const known = talks.map(({ acknowledged }) => acknowledged.length)
+    await heard(talks, Math.max(...known) + 5)
+    const answer = await fetch(`${urls[0]}/api/v1/chats`, { method: 'POST' })
+    expect(answer.status).toBe(503)
+    await tables.server.restart()
+    await settle(talks)
+    expect(talks.flatMap(({ refused }) => refused)).toEqual([])
+    await openChat(urls[0]!)
   })
 
   it('acknowledge at least ten times sooner than a database that sleeps half a second [S1-7][S1-16][S1-17]', async () => {

@@ -199,8 +199,14 @@ export class BullmqBackend implements QueueBackend {
   }
 
   async close(): Promise<void> {
+    const { port, deadline } = this.#setup
+    const { workers } = this.#place
     this.#wakes.close()
     await Promise.allSettled([...this.#leases].map((lease) => lease.release()))
+    // Who is still counted leaves partitions to nobody until he is given up for dead.
+    if (this.#opened) {
+      await Promise.allSettled([port.nodeFor(workers).send(['ZREM', workers, this.#self], { deadline })])
+    }
     const opened = await this.#opening?.catch(() => undefined)
     // They share our port, which stays open: only their listeners go.
     await Promise.allSettled([opened?.roots.map((root) => root.close())])
