@@ -2,6 +2,7 @@ import type { Timer } from '../base/clock.ts'
 import { Closed, RedisUnavailable } from '../base/errors.ts'
 import { parseAddress } from './address.ts'
 import { Backoff } from './backoff.ts'
+import { Handshake } from './handshake.ts'
 import type { Identity } from './identity.ts'
 import type { Dialer } from './link.ts'
 import { openSession } from './open-session.ts'
@@ -41,6 +42,7 @@ export class Bus implements NodeBus {
   #subscribed = new Set<string>()
   #adjusting: Promise<void> = Promise.resolve()
   #backoff: Backoff
+  #handshake: Handshake
   #openedAt = 0
   #closed: Error | undefined
 
@@ -49,6 +51,7 @@ export class Bus implements NodeBus {
     this.#settings = settings
     this.#events = events
     this.#backoff = new Backoff(settings)
+    this.#handshake = new Handshake(settings)
   }
 
   get isOpen(): boolean {
@@ -121,12 +124,15 @@ export class Bus implements NodeBus {
     let live: Session | undefined
     // This link's own: what an attempt that came to nothing had subscribed is worth nothing later.
     const subscribed = new Set<string>()
-    const { session, identity } = await openSession(
-      this.#dialer,
-      target,
-      this.#settings,
-      { lost: (cause) => live && this.#onLost(live, cause), timeout() {}, refused() {} },
-      signal,
+    const events = {
+      lost: (cause: Error) => {
+        if (live) this.#onLost(live, cause)
+      },
+      timeout() {},
+      refused() {},
+    }
+    const { session, identity } = await this.#handshake.attempt((settings) =>
+      openSession(this.#dialer, target, settings, events, signal),
     )
     try {
       if (identity.runId !== followed.identity.runId || identity.replid !== followed.identity.replid) {

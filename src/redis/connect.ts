@@ -8,7 +8,7 @@ import type { Dialer } from './link.ts'
 import { type NodeRedisSource, nodeRedisDialer } from './node-redis-recipe.ts'
 import { type RedisOptions, readOptions } from './options.ts'
 import type { RedisPort } from './port.ts'
-import { type RedisSettings, withDefaults } from './settings.ts'
+import { LONGEST_HANDSHAKE, type RedisSettings, withDefaults } from './settings.ts'
 
 /** A client of node-redis (client, cluster, sentinel) or ioredis (Redis, Cluster). */
 export interface RedisClientLike {
@@ -59,7 +59,8 @@ export function dialerFor(source: RedisSource, settings: RedisSettings): Dialer 
 function planned(options: RedisOptions, settings: RedisSettings): Dialer {
   const plan = readOptions(options)
   const { library, access } = plan
-  const { handshakeMs } = settings
+  // The library's own limit is only the outer one: each attempt brings its own.
+  const handshakeMs = settings.handshakeMs * LONGEST_HANDSHAKE
   if (plan.kind === 'cluster') {
     return clusterDialer(plan.seeds, libraryOpen(library, access, undefined, handshakeMs), settings.random)
   }

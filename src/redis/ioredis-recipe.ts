@@ -6,7 +6,7 @@ import { type IoredisClient, type IoredisOptions, openIoredis } from './ioredis.
 import { type CreateIoredis, loadIoredis } from './library.ts'
 import type { Dialer, Target } from './link.ts'
 import { readServer } from './options.ts'
-import type { RedisSettings } from './settings.ts'
+import { LONGEST_HANDSHAKE, type RedisSettings } from './settings.ts'
 
 /** A Redis or Cluster of ioredis, as far as we look at it. */
 export interface IoredisSource {
@@ -32,7 +32,13 @@ export function ioredisDialer(source: IoredisSource, settings: RedisSettings): D
   return singleDialer(path ?? formatAddress(home.host, home.port), (target, signal) => {
     const to = target ?? home
     const place = path ? {} : to
-    return openIoredis(create, place, path ?? formatAddress(to.host, to.port), settings.handshakeMs, signal)
+    return openIoredis(
+      create,
+      place,
+      path ?? formatAddress(to.host, to.port),
+      settings.handshakeMs * LONGEST_HANDSHAKE,
+      signal,
+    )
   })
 }
 
@@ -47,7 +53,7 @@ function sentinelOf(create: CreateIoredis, options: IoredisOptions, settings: Re
         create,
         { ...alone, ...base, ...mapped(target) },
         formatAddress(target.host, target.port),
-        settings.handshakeMs,
+        settings.handshakeMs * LONGEST_HANDSHAKE,
         signal,
       )
   return sentinelDialer({
@@ -89,7 +95,13 @@ function clusterOf(source: IoredisSource, options: IoredisOptions, settings: Red
       if (!create)
         throw new ConfigError('the package ioredis is not installed where Holdfast is', 'npm i ioredis')
       const given = { ...base, ...map(target) }
-      return openIoredis(create, given, formatAddress(target.host, target.port), settings.handshakeMs, signal)
+      return openIoredis(
+        create,
+        given,
+        formatAddress(target.host, target.port),
+        settings.handshakeMs * LONGEST_HANDSHAKE,
+        signal,
+      )
     },
     settings.random,
   )

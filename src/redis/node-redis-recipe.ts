@@ -6,7 +6,7 @@ import { type CreateNodeRedis, loadNodeRedis } from './library.ts'
 import type { Dialer, Target } from './link.ts'
 import { type NodeRedisClient, type NodeRedisOptions, openNodeRedis } from './node-redis.ts'
 import { readServer } from './options.ts'
-import type { RedisSettings } from './settings.ts'
+import { LONGEST_HANDSHAKE, type RedisSettings } from './settings.ts'
 
 /** A client, cluster or sentinel of node-redis, as far as we look at it. */
 export interface NodeRedisSource {
@@ -34,7 +34,13 @@ function singleOf(source: NodeRedisSource, options: NodeRedisOptions, settings: 
   return singleDialer(label, (target, signal) => {
     const to = target ?? home
     const base = path ? options : { ...options, socket: { ...socket, ...to } }
-    return openNodeRedis(create, base, path ?? formatAddress(to.host, to.port), settings.handshakeMs, signal)
+    return openNodeRedis(
+      create,
+      base,
+      path ?? formatAddress(to.host, to.port),
+      settings.handshakeMs * LONGEST_HANDSHAKE,
+      signal,
+    )
   })
 }
 
@@ -72,7 +78,13 @@ function openWith(base: NodeRedisOptions, map: (target: Target) => Target, setti
     const to = map(announced)
     const socket = { ...base.socket, host: to.host, port: to.port }
     const address = formatAddress(announced.host, announced.port)
-    return openNodeRedis(create, { ...base, socket }, address, settings.handshakeMs, signal)
+    return openNodeRedis(
+      create,
+      { ...base, socket },
+      address,
+      settings.handshakeMs * LONGEST_HANDSHAKE,
+      signal,
+    )
   }
 }
 

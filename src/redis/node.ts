@@ -5,6 +5,7 @@ import { Backoff } from './backoff.ts'
 import { Bus } from './bus.ts'
 import type { RedisEventName } from './events.ts'
 import { keepProving, passGates } from './gate.ts'
+import { Handshake } from './handshake.ts'
 import type { Identity } from './identity.ts'
 import type { Arg, Dialer, Reply, Target } from './link.ts'
 import type { Opened } from './open-session.ts'
@@ -12,7 +13,7 @@ import { openSession } from './open-session.ts'
 import type { NodeHealth, NodeHooks, NodeState, RedisNode, SendOptions } from './port.ts'
 import type { Script } from './script.ts'
 import { ServerClock } from './server-clock.ts'
-import type { Session } from './session.ts'
+import type { Session, SessionEvents } from './session.ts'
 import { unavailable } from './session.ts'
 import type { RedisSettings } from './settings.ts'
 
@@ -34,6 +35,7 @@ const MAP_IS_OLD = new Set(['MOVED', 'CLUSTERDOWN', 'ASK'])
 export class SupervisedNode implements RedisNode {
   readonly bus: Bus
   readonly settings: RedisSettings
+  readonly #handshake: Handshake
   #dialer: Dialer
   #target: Target | undefined
   #owner: NodeOwner
@@ -58,6 +60,7 @@ export class SupervisedNode implements RedisNode {
     this.#dialer = dialer
     this.#target = target
     this.settings = settings
+    this.#handshake = new Handshake(settings)
     this.#owner = owner
     this.#address = target ? formatAddress(target.host, target.port) : dialer.label
     this.#since = settings.clock.wall()
@@ -174,22 +177,19 @@ export class SupervisedNode implements RedisNode {
       this.#endLife = resolve
     })
     let readyAt: number | undefined
-    const opened = await openSession(
-      this.#dialer,
-      this.#target,
-      this.settings,
-      {
-        lost: (cause) => {
-          this.#endLife(cause)
-          if (readyAt !== undefined) this.#onLost(cause)
-        },
-        timeout: () => {
-          this.#timeouts++
-          this.#owner.event('timeout', this)
-        },
-        refused: (meaning) => this.#onRefused(meaning),
+    const events: SessionEvents = {
+      lost: (cause) => {
+        this.#endLife(cause)
+        if (readyAt !== undefined) this.#onLost(cause)
       },
-      this.#closing.signal,
+      timeout: () => {
+        this.#timeouts++
+        this.#owner.event('timeout', this)
+      },
+      refused: (meaning) => this.#onRefused(meaning),
+    }
+    const opened = await this.#handshake.attempt((settings) =>
+      openSession(this.#dialer, this.#target, settings, events, this.#closing.signal),
     )
     try {
       this.#serverClock.reset()

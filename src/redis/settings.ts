@@ -10,7 +10,10 @@ import { systemRandom } from '../base/random.ts'
 export interface RedisSettings {
   readonly clock: Clock
   readonly random: Random
-  /** Connecting, TLS, authentication and proof of role, together. Default 600. */
+  /**
+   * Connecting, TLS, authentication and proof of role, together. Default 600; doubled after an attempt
+   * that ran out of time, up to `LONGEST_HANDSHAKE` times as long.
+   */
   readonly handshakeMs: number
   /** What the `gate` hooks of one connection may take together. Default 5000. */
   readonly gateMs: number
@@ -32,6 +35,8 @@ export interface RedisSettings {
   /** Least time between two looks at the map of a cluster. Default 250. */
   readonly topologyGapMs: number
 }
+
+export const LONGEST_HANDSHAKE = 4
 
 const DEFAULTS: RedisSettings = {
   clock: systemClock,

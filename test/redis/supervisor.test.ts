@@ -201,6 +201,21 @@ describe('the supervisor', () => {
     expect(server.dialledAt.map((at) => at - from)).toEqual([10, 210, 610, 1_110, 1_610, 2_110])
   })
 
+  it('reaches a server that is too far for one handshake: one that ran out of time gives the next twice as much', async () => {
+    const clock = new LaggingClock()
+    const server = new ScriptedServer(clock)
+    // Its answers come together, after the 600 ms that the first attempt may take.
+    server.slowMs = 650
+    const port = createPort(server, { clock, random: RANDOM })
+    open.push(port)
+    const node = port.nodeFor('k')
+    await clock.advance(620)
+    expect(node.state).toBe('connecting')
+    await clock.advance(1_000)
+    expect(node.state).toBe('ready')
+    expect(server.dialledAt).toHaveLength(2)
+  })
+
   it('sends a script as text once per connection, then by its digest', async () => {
     const { clock, server, node } = await start()
     const script = defineScript('one', 'return 1')
