@@ -65,7 +65,7 @@ const REAL_WORLD_WORDS: readonly RegExp[] = [
 const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly why: string }[] = [
   {
     where: /^cache\/cache\.ts$/,
-    upTo: 460,
+    upTo: 470,
     why: 'one class of thin public verbs, a quarter of it documentation',
   },
   {
@@ -75,7 +75,7 @@ const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly w
   },
   {
     where: /^cache\/redis-store\/redis-store\.ts$/,
-    upTo: 350,
+    upTo: 360,
     why: 'the verbs of one port; its parts are apart',
   },
   {
@@ -87,11 +87,6 @@ const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly w
     where: /^session\/(?:memory|redis)-store\.ts$/,
     upTo: 330,
     why: 'the verbs of one port, held to each other',
-  },
-  {
-    where: /^holdfast\.ts$/,
-    upTo: 400,
-    why: 'the composition root: one short method per capability, a third of it documentation',
   },
   {
     where: /^redis\/bullmq-client\.ts$/,
