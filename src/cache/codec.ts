@@ -93,7 +93,14 @@ export class Codec {
   }
 
   /** @throws whatever is wrong with the body: the caller makes one miss of it */
-  decode(name: string, body: Body, flags: string, maxBytes: number, own?: Settings['codec']): unknown {
+  decode(
+    name: string,
+    body: Body,
+    flags: string,
+    maxBytes: number,
+    own?: Settings['codec'],
+    storedAt?: number,
+  ): unknown {
     if (flags === '' && typeof body === 'string') {
       if (body.length > maxBytes) throw new Error('larger than allowed')
       return readJson(body, false)
@@ -105,7 +112,7 @@ export class Codec {
     if (flags.includes(FLAG_UNDEFINED)) return undefined
     if (flags.includes(FLAG_BROTLI)) raw = decompress(toBuffer(raw), maxBytes)
     if (raw.length > maxBytes) throw new Error('larger than allowed')
-    if (flags.includes(FLAG_OWN)) return decodeOwn(toBuffer(raw), own)
+    if (flags.includes(FLAG_OWN)) return decodeOwn(toBuffer(raw), own, storedAt)
     if (flags.includes(FLAG_V8)) return cleaned(deserialize(toBuffer(raw)))
     if (flags.includes(FLAG_MSGPACK)) return cleaned(msgpack?.unpack(toBuffer(raw)))
     return readJson(raw.toString(), flags.includes(FLAG_BIGINT))
@@ -131,9 +138,9 @@ function cleaned(value: unknown): unknown {
   return value
 }
 
-function decodeOwn(raw: Buffer, codec: Settings['codec'] | undefined): unknown {
+function decodeOwn(raw: Buffer, codec: Settings['codec'] | undefined, storedAt: number | undefined): unknown {
   if (typeof codec !== 'object') throw new Error('written by a codec that this call does not have')
-  return codec.decode(raw)
+  return codec.decode(raw, storedAt)
 }
 
 function packBinary(value: unknown, codec: 'v8' | 'msgpack'): Buffer {

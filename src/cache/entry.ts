@@ -4,7 +4,7 @@ import { type Holder, Memo } from './holder.ts'
 import { MAX_DEPTH } from './json.ts'
 import type { Settings } from './settings.ts'
 import { corruptions } from './stats.ts'
-import { type Entry, FLAG_NO_L1 } from './store.ts'
+import { type Body, type Entry, FLAG_NO_L1 } from './store.ts'
 
 /** Stands for a body that could not be read or does not match its schema. */
 export const BAD = Symbol('bad entry')
@@ -22,15 +22,16 @@ export function open(scope: Scope, holder: Holder, s: Settings, onBad = corrupt)
     : pending.then(() => decode(scope, holder, s, onBad))
 }
 
+function decodeBody(core: Core, { key, flags, storedAt }: Holder, body: Body, s: Settings): unknown {
+  return core.codec.decode(key, body, flags, s.maxValueBytes, s.codec, storedAt)
+}
+
 type OnBad = (scope: Scope, holder: Holder, cause: unknown) => typeof BAD
 
 function decode(scope: Scope, holder: Holder, s: Settings, onBad: OnBad): unknown | Promise<unknown> {
   let value: unknown
   try {
-    value =
-      holder.body === undefined
-        ? holder.memo?.value
-        : scope.core.codec.decode(holder.key, holder.body, holder.flags, s.maxValueBytes, s.codec)
+    value = holder.body === undefined ? holder.memo?.value : decodeBody(scope.core, holder, holder.body, s)
     if (s.schema === undefined) return share(scope.core, holder, s, value)
     const checked = check(s.schema, s.migrate, value)
     if (checked instanceof Promise) {

@@ -5,6 +5,8 @@ import type { Body } from './store.ts'
 export interface Holder {
   readonly key: string
   readonly flags: string
+  /** Only of an entry. */
+  readonly storedAt?: number
   body: Body | undefined
   memo: { readonly value: unknown } | undefined
 }

@@ -55,8 +55,11 @@ export interface CacheOptions {
 /** A form of one's own for values, e.g. for bytes with a header. The same for every call of a key. */
 export interface ValueCodec {
   encode(value: unknown): Buffer
-  /** Throws when the bytes are none of its own: that is one miss. */
-  decode(bytes: Buffer): unknown
+  /**
+   * Throws when the bytes are none of its own: that is one miss.
+   * @param storedAt when they were stored, in ms of the reading store's clock; undefined: just now, here
+   */
+  decode(bytes: Buffer, storedAt?: number): unknown
   /** Decoded values cannot be changed by who gets them, so that all callers share one. @default false */
   readonly immutable?: boolean | undefined
 }

@@ -53,7 +53,10 @@ export class HttpCache {
       throw new InvalidOption('maxVariants is not a whole number above 0', 'give for example 64')
     }
     const isRfc = profile === 'rfc'
-    this.#routes = new Routes(route, isRfc)
+    this.#routes = new Routes(route, isRfc, ({ sensitive }) => {
+      // Without keys nothing could be stored: better known now than by a hit rate of 0.
+      if (sensitive) cache.core.codec.encode('', undefined, cache.settings({ sensitive }))
+    })
     this.#site = new Site(origin)
     const { clock, store } = cache.core
     const recollection = new Recollection(clock, maxVariants)
@@ -69,6 +72,7 @@ export class HttpCache {
       keepMs: toMs(keep ?? DEFAULTS.keep, 'keep'),
       timeoutMs: toMs(timeout ?? DEFAULTS.timeout, 'timeout'),
       now: () => store.serverNow(),
+      wall: () => clock.wall(),
       admits: (ask, names, values) => recollection.admits(ask, names, values),
       drop: (key) => this.#confirmed(() => cache.delete(key, { wait: 'commit' })).then(() => undefined),
       count(what) {
@@ -84,7 +88,7 @@ export class HttpCache {
    * The reply to a request: from the cache, or from `next` and then kept for others. Rejects only
    * with what `next` or a function among the options threw. `options` is one object per route, made
    * once: it is read at the route's first request.
-   * @throws InvalidOption
+   * @throws InvalidOption, ConfigError
    */
   handle(request: HttpRequest, next: Next, options?: RouteOptions): Promise<HttpReply> {
     try {
@@ -95,6 +99,15 @@ export class HttpCache {
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  /**
+   * The reply out of this process's memory, at once and without a promise; undefined: ask `handle`.
+   * @throws as `handle`
+   */
+  recall(request: HttpRequest, options?: RouteOptions): HttpReply | undefined {
+    const ask = readRequest(request, this.#routes.of(options), this.#desk.rules)
+    return ask.kind === 'pass' ? undefined : fromMemory(this.#desk, ask)
   }
 
   /**

@@ -21,6 +21,8 @@ export interface Surroundings {
   readonly status: CacheStatus
   readonly keepMs: number
   now(): number
+  /** The wall clock, which dates are written by. */
+  wall(): number
   /** One more variant of a URL, unless it has too many. */
   admits(ask: Ask, names: readonly string[], values: readonly (string | null)[]): boolean
   /** What is stored in this slot is not to be used any more. */
@@ -45,6 +47,7 @@ interface Answer {
   readonly fields: Fields
   readonly requestedAt: number
   readonly receivedAt: number
+  readonly receivedWall: number
 }
 
 /**
@@ -93,7 +96,7 @@ export class Load {
     let answer: Answer
     try {
       answer = await this.#call(older)
-      if (answer.response.status === 304 && older && !confirms(older, answer.fields, answer.receivedAt)) {
+      if (answer.response.status === 304 && older && !confirms(older, answer.fields, answer.receivedWall)) {
         answer = await this.#call(undefined)
       }
     } catch (error) {
@@ -124,14 +127,15 @@ export class Load {
     const requestedAt = this.#around.now()
     const response = await this.#next(forCache(this.#ask.request, older), { background: this.background })
     const fields = new Fields(toRaw(response.headers))
-    return { response, fields, requestedAt, receivedAt: this.#around.now() }
+    const [receivedAt, receivedWall] = [this.#around.now(), this.#around.wall()]
+    return { response, fields, requestedAt, receivedAt, receivedWall }
   }
 
-  #assess(status: number, { fields, requestedAt, receivedAt }: Answer): Terms | string {
+  #assess(status: number, { fields, requestedAt, receivedAt, receivedWall }: Answer): Terms | string {
     if (!isSendable(fields.raw)) return 'fields'
     const { route, directives, hasAuthorization, hasIdentity } = this.#ask
     const { rules } = this.#around
-    const times = { requestedAt, receivedAt }
+    const times = { requestedAt, receivedAt, receivedWall }
     return assess({ status, fields, ...times, route, rules, directives, hasAuthorization, hasIdentity })
   }
 
@@ -151,11 +155,11 @@ export class Load {
   async #validated(ctx: LoadContext<unknown>, older: StoredResponse, answer: Answer): Promise<unknown> {
     const { rules, status, drop, keepMs } = this.#around
     this.#around.count('validated')
-    const { receivedAt } = answer
+    const { receivedAt, receivedWall } = answer
     const { meta, body } = older
     // Without a Date it is of the moment at which it came (RFC 9110, 6.6.1).
     const said = answer.fields
-    const dated = said.has('date') ? said : new Fields([...said.raw, 'Date', formatHttpDate(receivedAt)])
+    const dated = said.has('date') ? said : new Fields([...said.raw, 'Date', formatHttpDate(receivedWall)])
     const merged = updatedFields(older, dated)
     const age = said.lines('age')[0]
     const fields = new Fields(age === undefined ? merged : [...merged, 'Age', age])
@@ -215,10 +219,10 @@ export class Load {
     return whole === undefined ? ctx.skip(NOT_SHARED) : this.#toStored(answer, whole, terms)
   }
 
-  #toStored({ response, fields, receivedAt }: Answer, body: Buffer, terms: Terms): StoredResponse {
+  #toStored({ response, fields }: Answer, body: Buffer, terms: Terms): StoredResponse {
     const { status, statusText } = response
     const parts = { status, statusText, headers: storedFields(fields, terms), ownEtag: false }
-    return toStored(this.#ask, parts, body, terms, this.#around.rules, receivedAt)
+    return toStored(this.#ask, parts, body, terms, this.#around.rules, this.#around.now())
   }
 
   /** It is for this one client. */
@@ -230,7 +234,7 @@ export class Load {
   }
 
   #replyTo(
-    { response, fields, receivedAt }: Answer,
+    { response, fields, receivedWall }: Answer,
     body: HttpReply['body'],
     refusal: string | undefined,
     stored?: StoredResponse,
@@ -244,9 +248,9 @@ export class Load {
     const validators = stored?.validators ?? {
       etag: fields.lines('etag')[0],
       lastModified: fields.lines('last-modified')[0],
-      dateMs: receivedAt,
+      dateMs: receivedWall,
     }
-    return passOnFor(this.#ask.request, response, fields, body, validators, status, receivedAt)
+    return passOnFor(this.#ask.request, response, fields, body, validators, status, receivedWall)
   }
 
   #deliver(reply: HttpReply): void {

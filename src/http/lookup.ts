@@ -76,6 +76,7 @@ export function settingsOf(ask: Ask, timeoutMs: number): CacheOptions {
     codec: storedCodec,
     // Most bodies that are worth it come compressed, and those that do not are wanted fast.
     compress: false,
+    sensitive: ask.route.sensitive,
     tags: tagsOf(ask),
     timeout: { soft: false, hard: timeoutMs },
     staleIfError: false,

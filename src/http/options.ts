@@ -42,6 +42,8 @@ export interface RouteOptions {
   heuristic?: boolean | undefined
   /** Whether `next` may be called after the reply was sent, to refresh. @default true */
   background?: boolean | undefined
+  /** Encrypt responses at rest; needs `encryption` keys on the instance. @default false */
+  sensitive?: boolean | undefined
   /** False: pass through untouched. @default true */
   enabled?: boolean | undefined
 }

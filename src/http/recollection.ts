@@ -5,6 +5,8 @@ import { variantDigest } from './vary.ts'
 
 /** How long requests for a key whose answers were for one client each do not queue for one another. */
 const ALONE_MS = 10_000
+/** Then variants are counted anew: most of those that were seen are gone by then. */
+const VARIANTS_MS = 3_600_000
 const MAX_KEYS = 10_000
 
 /** What this process remembers of keys beside what is stored. Forgetting it costs time, never truth. */
@@ -12,7 +14,10 @@ export class Recollection {
   readonly #clock: Clock
   readonly #maxVariants: number
   readonly #alone = new Lru<{ readonly until: number }>({ maxEntries: MAX_KEYS, maxBytes: MAX_KEYS })
-  readonly #variants = new Lru<Set<string>>({ maxEntries: MAX_KEYS, maxBytes: MAX_KEYS })
+  readonly #variants = new Lru<{ readonly until: number; readonly digests: Set<string> }>({
+    maxEntries: MAX_KEYS,
+    maxBytes: MAX_KEYS,
+  })
 
   constructor(clock: Clock, maxVariants: number) {
     this.#clock = clock
@@ -32,10 +37,15 @@ export class Recollection {
   /** Notes a variant of the URL. False: it has as many as it may have. */
   admits(ask: Ask, names: readonly string[], values: readonly (string | null)[]): boolean {
     const digest = variantDigest(names, values)
-    const known = this.#variants.get(ask.key) ?? new Set<string>()
-    if (!known.has(digest) && known.size >= this.#maxVariants) return false
-    known.add(digest)
-    this.#variants.set(ask.key, known, 1)
+    const now = this.#clock.mono()
+    let known = this.#variants.get(ask.key)
+    if (known === undefined || known.until <= now) {
+      known = { until: now + VARIANTS_MS, digests: new Set() }
+      this.#variants.set(ask.key, known, 1)
+    }
+    const { digests } = known
+    if (!digests.has(digest) && digests.size >= this.#maxVariants) return false
+    digests.add(digest)
     return true
   }
 }

@@ -20,6 +20,7 @@ export interface Route {
   readonly heuristic: boolean
   readonly background: boolean
   readonly enabled: boolean
+  readonly sensitive: boolean
 }
 
 const ROUTE_NAMES = [
@@ -37,6 +38,7 @@ const ROUTE_NAMES = [
   'heuristic',
   'background',
   'enabled',
+  'sensitive',
 ] as const satisfies readonly (keyof RouteOptions)[]
 
 const CACHE_NAMES = [
@@ -65,12 +67,16 @@ export class Routes {
   readonly #defaults: RouteOptions
   readonly #isRfc: boolean
   readonly #known = new WeakMap<RouteOptions, Route>()
+  readonly #check: (route: Route) => void
   readonly #base: Route
 
-  constructor(defaults: RouteOptions, isRfc: boolean) {
+  /** @param check throws when a route cannot work */
+  constructor(defaults: RouteOptions, isRfc: boolean, check: (route: Route) => void) {
+    this.#check = check
     this.#defaults = defaults
     this.#isRfc = isRfc
     this.#base = resolve(defaults, isRfc)
+    check(this.#base)
   }
 
   /** @throws InvalidOption */
@@ -80,6 +86,7 @@ export class Routes {
     if (route === undefined) {
       refuseUnknown(options, ROUTE_NAMES, 'a cached route')
       route = resolve(merge(this.#defaults, options), this.#isRfc)
+      this.#check(route)
       this.#known.set(options, route)
     }
     return route
@@ -118,6 +125,7 @@ function resolve(o: RouteOptions, isRfc: boolean): Route {
     heuristic: o.heuristic ?? isRfc,
     background: o.background ?? true,
     enabled: o.enabled ?? true,
+    sensitive: o.sensitive ?? false,
   }
 }
 

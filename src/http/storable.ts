@@ -17,6 +17,8 @@ export interface Candidate {
   readonly fields: Fields
   readonly requestedAt: number
   readonly receivedAt: number
+  /** The same moment by the wall clock, which dates are written by. */
+  readonly receivedWall: number
   readonly route: Route
   readonly rules: Rules
   readonly directives: RequestDirectives
@@ -111,8 +113,8 @@ export function assess(c: Candidate): Terms | string {
       return 'vary-unbounded'
   }
 
-  const { receivedAt } = c
-  const dateMs = parseHttpDate(fields.get('date'), receivedAt) ?? receivedAt
+  const { receivedAt, receivedWall } = c
+  const dateMs = parseHttpDate(fields.get('date'), receivedWall) ?? receivedWall
   const bornAt = receivedAt - initialAge(fields, dateMs, c)
   const lifetimeMs = lifetimeOf(said, targeted !== undefined, dateMs, c)
   if (lifetimeMs === undefined) return 'no-lifetime'
@@ -152,7 +154,7 @@ function allowsAuthorized(said: ResponseDirectives): boolean {
 function initialAge(fields: Fields, dateMs: number, c: Candidate): number {
   const first = fields.lines('age')[0]?.split(',', 1)[0]?.trim() ?? ''
   const ageMs = /^\d+$/.test(first) ? Math.min(Number(first), 2 ** 31) * 1_000 : 0
-  const apparent = Math.max(0, c.receivedAt - dateMs)
+  const apparent = Math.max(0, c.receivedWall - dateMs)
   return Math.max(apparent, ageMs + (c.receivedAt - c.requestedAt))
 }
 
@@ -168,14 +170,14 @@ function lifetimeOf(
   if (explicit !== undefined) return explicit * 1_000
   if (!isTargeted && fields.has('expires')) {
     // Several lines are no date, and no date means stale.
-    const expires = parseHttpDate(fields.get('expires'), c.receivedAt)
+    const expires = parseHttpDate(fields.get('expires'), c.receivedWall)
     return expires === undefined ? 0 : Math.max(0, expires - dateMs)
   }
   if (said.noCache === true) return rules.isRfc ? 0 : undefined
   const mayAssume = HEURISTIC.has(status) || said.public
   if (route.ttlMs !== undefined && BY_ROUTE.has(status)) return route.ttlMs
   if (route.negativeTtlMs !== undefined && (status === 404 || status === 410)) return route.negativeTtlMs
-  const modified = parseHttpDate(fields.get('last-modified'), c.receivedAt)
+  const modified = parseHttpDate(fields.get('last-modified'), c.receivedWall)
   if (route.heuristic && mayAssume && modified !== undefined) {
     return Math.min(HEURISTIC_MOST_MS, Math.max(0, (dateMs - modified) * HEURISTIC_SHARE))
   }

@@ -4,7 +4,7 @@ import { formatHttpDate } from './http-date.ts'
 import type { HttpReply, RawHeaders } from './message.ts'
 import type { Validators } from './validators.ts'
 
-/** What is known of a stored response beside its bytes. Times in ms of the store's clock. */
+/** What is known of a stored response beside its bytes. Times in ms of the clock of who stored it. */
 export interface StoredMeta {
   readonly status: number
   readonly statusText: string | undefined
@@ -12,8 +12,8 @@ export interface StoredMeta {
   readonly headers: RawHeaders
   /** The moment at which its age was 0 (RFC 9111, 4.2.3). */
   readonly bornAt: number
-  /** When it came. */
-  readonly receivedAt: number
+  /** The moment at which it was handed to the store. */
+  readonly writtenAt: number
   readonly dateMs: number
   readonly lifetimeMs: number
   readonly staleWhileRevalidateMs: number
@@ -36,12 +36,16 @@ export class StoredResponse {
   readonly body: Buffer
   readonly etag: string | undefined
   readonly lastModified: string | undefined
+  /** Add it to a time in `meta` to get ours: clocks of two processes differ. */
+  readonly #shift: number
   #fields: Fields | undefined
   /** The reply of the last hit: the same for all hits of one second. */
   #hit: { readonly age: number; readonly status: string; readonly reply: HttpReply } | undefined
 
-  constructor(meta: StoredMeta, body: Buffer) {
+  /** @param storedAt when it was stored, by the clock of this process; undefined: by this process */
+  constructor(meta: StoredMeta, body: Buffer, storedAt?: number) {
     this.meta = meta
+    this.#shift = storedAt === undefined ? 0 : storedAt - meta.writtenAt
     this.body = body
     this.etag = this.fields.lines('etag')[0]
     this.lastModified = this.fields.lines('last-modified')[0]
@@ -57,12 +61,16 @@ export class StoredResponse {
   }
 
   ageSeconds(now: number): number {
-    return Math.max(0, Math.floor((now - this.meta.bornAt) / 1_000))
+    return Math.max(0, Math.floor((now - this.#bornAt) / 1_000))
   }
 
   /** Negative once it is stale. */
   freshForMs(now: number): number {
-    return this.meta.bornAt + this.meta.lifetimeMs - now
+    return this.#bornAt + this.meta.lifetimeMs - now
+  }
+
+  get #bornAt(): number {
+    return this.meta.bornAt + this.#shift
   }
 
   /** `ttl` of Cache-Status: together with Age it is always the lifetime. */
@@ -117,7 +125,7 @@ export const storedCodec: ValueCodec = {
     prefix.writeUInt32BE(meta.length, 2)
     return Buffer.concat([prefix, meta, value.body])
   },
-  decode(bytes) {
+  decode(bytes, storedAt) {
     if (bytes.length === 0) return NOT_SHARED
     if (bytes[0] !== MAGIC || bytes[1] !== VERSION || bytes.length < PREFIX_BYTES) {
       throw new Error('not a stored response of this release')
@@ -126,7 +134,7 @@ export const storedCodec: ValueCodec = {
     if (at > bytes.length) throw new Error('cut short')
     const meta = JSON.parse(bytes.toString('utf8', PREFIX_BYTES, at)) as StoredMeta
     if (!isMeta(meta)) throw new Error('not a stored response')
-    return new StoredResponse(meta, bytes.subarray(at))
+    return new StoredResponse(meta, bytes.subarray(at), storedAt)
   },
 }
 
@@ -137,6 +145,7 @@ function isMeta(meta: StoredMeta): boolean {
     Array.isArray(meta.headers) &&
     meta.headers.every((one) => typeof one === 'string') &&
     Number.isFinite(meta.bornAt) &&
+    Number.isFinite(meta.writtenAt) &&
     Number.isFinite(meta.lifetimeMs) &&
     Array.isArray(meta.varyNames) &&
     Array.isArray(meta.varyValues)

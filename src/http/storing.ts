@@ -46,7 +46,7 @@ export function toStored(
   body: Buffer,
   terms: Terms,
   rules: Rules,
-  receivedAt: number,
+  writtenAt: number,
 ): StoredResponse {
   const { status, headers } = parts
   const needsEtag = !rules.isRfc && status === 200 && !new Fields(headers).has('etag')
@@ -56,7 +56,7 @@ export function toStored(
     status,
     statusText: isPlain(parts.statusText) ? parts.statusText : undefined,
     headers: needsEtag ? [...headers, 'ETag', entityTag(body)] : headers,
-    receivedAt,
+    writtenAt,
     ownEtag: needsEtag || parts.ownEtag,
     varyValues: selectingValues(ask.request.headers, terms.varyNames),
   }

@@ -4,6 +4,7 @@ import { ifRangeHolds, parseRange } from '../../src/http/byte-range.ts'
 import { requestDirectives, responseDirectives, targetedDirectives } from '../../src/http/cache-control.ts'
 import { Fields, isSendable, listOf, toRaw } from '../../src/http/fields.ts'
 import { formatHttpDate, parseHttpDate } from '../../src/http/http-date.ts'
+import { type StoredMeta, StoredResponse, storedCodec } from '../../src/http/stored-response.ts'
 import { parseDictionary, sfName, sfString } from '../../src/http/structured-fields.ts'
 import { isNotModified, parseTagList } from '../../src/http/validators.ts'
 import { selectingValue, varyNames } from '../../src/http/vary.ts'
@@ -246,5 +247,48 @@ describe('header lists', () => {
     [['A', '\u0100']],
   ])('that Node would not send are known as such: %j', (raw) => {
     expect(isSendable(raw)).toBe(false)
+  })
+})
+
+describe('a response at rest', () => {
+  const meta: StoredMeta = {
+    status: 200,
+    statusText: 'OK',
+    headers: ['X-A', 'caf\u00e9'],
+    bornAt: 1_000_000,
+    writtenAt: 1_005_000,
+    dateMs: 0,
+    lifetimeMs: 60_000,
+    staleWhileRevalidateMs: 0,
+    staleIfErrorMs: 0,
+    mustRevalidate: false,
+    noCache: false,
+    isPublic: false,
+    ownEtag: false,
+    varyNames: [],
+    varyValues: [],
+  }
+  const bytes = storedCodec.encode(new StoredResponse(meta, Buffer.from([0, 255, 10])))
+
+  it('comes back as it was, and as old as it is by the clock of who reads it', () => {
+    const read = storedCodec.decode(bytes, 9_000_000) as StoredResponse
+    expect(read.meta).toEqual(meta)
+    expect([...read.body]).toEqual([0, 255, 10])
+    // Stored at 9,000,000 here when it was 5 s old.
+    expect(read.ageSeconds(9_010_000)).toBe(15)
+    expect(read.freshForMs(9_010_000)).toBe(45_000)
+    expect((storedCodec.decode(bytes) as StoredResponse).ageSeconds(1_015_000)).toBe(15)
+  })
+
+  it('that is cut, foreign or of another release is an error, which the cache takes for a miss', () => {
+    for (let length = 1; length < bytes.length - 3; length++) {
+      expect(() => storedCodec.decode(bytes.subarray(0, length))).toThrow()
+    }
+    const other = Buffer.from(bytes)
+    other[1] = 2
+    expect(() => storedCodec.decode(other)).toThrow(/release/)
+    expect(() => storedCodec.decode(Buffer.from('{"status":200}'))).toThrow()
+    const hollow = storedCodec.encode(new StoredResponse({ ...meta, headers: [1 as never] }, Buffer.alloc(0)))
+    expect(() => storedCodec.decode(hollow)).toThrow()
   })
 })

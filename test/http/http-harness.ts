@@ -78,7 +78,7 @@ export class Site {
 
   /** HTTP-date of now, moved by seconds. */
   date(seconds = 0): string {
-    return formatHttpDate(this.cache.core.store.serverNow() + seconds * 1_000)
+    return formatHttpDate(this.clock.wall() + seconds * 1_000)
   }
 }
 

@@ -133,6 +133,22 @@ describe('one process on Redis', () => {
     expect(site.calls).toBe(2)
   })
 
+  it('is unreadable at rest where its route is sensitive [S0-19]', async () => {
+    const keys = { keys: { a: Buffer.alloc(32, 1).toString('base64') } }
+    const sealed = await openCache(redis.url, { l1: false, encryption: keys })
+    const safe = new Site({ cache: sealed.cache })
+    const route = { sensitive: true }
+    const app = () => ok({ 'cache-control': 'max-age=60' }, 'phone 0901234567')
+    await safe.ask('/customers', { app, route })
+    await until('it is stored', async () => (await safe.ask('/customers', { route })).said.includes('hit'))
+    expect((await safe.ask('/customers', { route })).text).toBe('phone 0901234567')
+    const { redisKey } = await sealed.cache.inspect('http:http://shop.example/customers')
+    expect(await redis.cli('GET', redisKey!)).not.toContain('0901234567')
+    expect(await redis.cli('GET', redisKey!)).toContain('xe')
+    await sealed.close()
+    await expect(site.ask('/', { route })).rejects.toThrow(/encryption/)
+  })
+
   it('takes what somebody else wrote under its key for a miss', async () => {
     for (const rubbish of ['text', { status: 200 }, null, 42]) {
       await live.cache.set('http:http://shop.example/x', rubbish)
