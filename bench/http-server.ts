@@ -4,9 +4,9 @@ import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { holdfast } from '../src/holdfast.ts'
 
-/** The application's own copies of the frameworks, not those that a peer brings along. */
-const fromRoot = createRequire(new URL('../package.json', import.meta.url))
-const fromHere = createRequire(import.meta.url)
+/** The application's own copies of the frameworks, not those that a peer brings along. This file runs as a bundle. */
+const fromHere = createRequire(`${process.env.BENCH_DIR}/package.json`)
+const fromRoot = createRequire(`${process.env.BENCH_DIR}/../package.json`)
 
 /** About 1 KB of ordinary API JSON. */
 const product = {
@@ -102,7 +102,9 @@ const FRAMEWORKS: Record<string, () => Promise<Starts>> = {
     }
     return {
       'bare handler': serve((app) => app.get('/p', (c) => c.json(product))),
-      'Holdfast hit': serve((app) => app.get('/p', responseCache(hf)({ ttl: '1h' }), async (c) => c.json(await load()))),
+      'Holdfast hit': serve((app) =>
+        app.get('/p', responseCache(hf)({ ttl: '1h' }), async (c) => c.json(await load())),
+      ),
       'uncached, 5 ms of database': serve((app) => app.get('/p', async (c) => c.json(await load()))),
     }
   },
@@ -123,7 +125,9 @@ const FRAMEWORKS: Record<string, () => Promise<Starts>> = {
         decorator(Products.prototype, 'get', Object.getOwnPropertyDescriptor(Products.prototype, 'get')!)
       }
       class App {}
-      Module({ imports: [HoldfastModule.forRoot({ holdfast: hf, close: false })], controllers: [Products] })(App)
+      Module({ imports: [HoldfastModule.forRoot({ holdfast: hf, close: false })], controllers: [Products] })(
+        App,
+      )
       const app = await NestFactory.create(App, { logger: false })
       await app.listen(0, '127.0.0.1')
       return app.getHttpServer() as Server

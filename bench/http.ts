@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import { startRedis } from '../test/support/redis-server.ts'
 import { median } from './measure.ts'
 
@@ -26,6 +27,23 @@ type Cannon = (options: {
 // It is CommonJS and brings no types.
 const autocannon = createRequire(import.meta.url)('autocannon') as Cannon
 
+const here = fileURLToPath(new URL('.', import.meta.url))
+/** Beside the frameworks of the application, so that both find the same ones. */
+const SERVER = `${here}../node_modules/.cache/holdfast-bench-http-server.mjs`
+
+/** As it ships: the loader that runs TypeScript directly names every function anew each time it is made. */
+async function bundleServer(): Promise<void> {
+  const entryPoints = [`${here}http-server.ts`]
+  const how = {
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    target: 'node20',
+  } as const
+  await build({ entryPoints, outfile: SERVER, ...how })
+}
+
 interface Round {
   readonly rate: number
   readonly p99: number
@@ -35,6 +53,7 @@ interface Round {
 
 /** Requests come from this process, the servers run in one process per framework. */
 export async function benchHttp(): Promise<string> {
+  await bundleServer()
   const redis = await startRedis()
   const sections: string[] = []
   try {
@@ -55,9 +74,8 @@ export async function benchHttp(): Promise<string> {
 }
 
 async function benchFramework(framework: string, redisUrl: string): Promise<string> {
-  const child = fork(fileURLToPath(new URL('./http-server.ts', import.meta.url)), [framework], {
-    execArgv: ['--import', 'tsx'],
-    env: { ...process.env, REDIS_URL: redisUrl },
+  const child = fork(SERVER, [framework], {
+    env: { ...process.env, REDIS_URL: redisUrl, BENCH_DIR: here },
   })
   const [urls] = (await once(child, 'message')) as [Record<string, string>]
   const names = Object.keys(urls)

@@ -2,6 +2,7 @@ import type { RequestHandler } from 'express'
 import type { Holdfast } from '../holdfast.ts'
 import { type ResponseCacheOptions, responseCacheOf } from '../http/caches.ts'
 import { interpose } from '../http/interpose.ts'
+import { CachePassage } from '../http/node-parts.ts'
 import type { RouteOptions } from '../http/options.ts'
 import { hintsOf } from './hints.ts'
 
@@ -20,13 +21,6 @@ export function responseCache(
   defaults?: ResponseCacheOptions,
 ): (route?: RouteOptions) => RequestHandler {
   const cache = responseCacheOf(holdfast, defaults)
-  return (route) => (req, res, next) => {
-    void interpose({
-      req,
-      res,
-      proceed: next,
-      handle: (request, load) => cache.handle(request, load, route),
-      hints: hintsOf(req),
-    })
-  }
+  return (route) => (req, res, next) =>
+    interpose(new CachePassage(cache, route, { req, res, proceed: next, hints: hintsOf(req) }))
 }

@@ -18,8 +18,11 @@ export function passageOf(
 ): NodePassage {
   const { raw } = reply
   // Fields of earlier hooks stand in the reply, which is not sent on a hit; they belong to this request.
-  for (const [name, value] of Object.entries(reply.getHeaders()))
+  const fields = reply.getHeaders()
+  for (const name in fields) {
+    const value = fields[name as keyof typeof fields]
     if (value !== undefined) raw.setHeader(name, value)
+  }
   return { req: request.raw, res: raw, proceed, takeOver: () => void reply.hijack(), hints: hintsOf(request) }
 }
 

@@ -4,7 +4,7 @@ import { refuseUnknown } from '../base/options.ts'
 import type { HttpCache } from '../http/engine.ts'
 import { Idempotency } from '../http/idempotency.ts'
 import { interpose } from '../http/interpose.ts'
-import { idempotentOnNode, limitOnNode } from '../http/node-parts.ts'
+import { CachePassage, idempotentOnNode, limitOnNode } from '../http/node-parts.ts'
 import { RateLimit } from '../http/rate-limit.ts'
 import type { Limiter } from '../limit/limiter.ts'
 import type { Limits } from '../limit/policy.ts'
@@ -61,10 +61,7 @@ function addCache(
   cache: HttpCache,
 ): void {
   route.preHandler = behind(route.preHandler, ((request, reply, done) => {
-    void interpose({
-      ...passageOf(request, reply, proceedBy(done)),
-      handle: (asked, next) => cache.handle(asked, next, words),
-    })
+    interpose(new CachePassage(cache, words, passageOf(request, reply, proceedBy(done))))
   }) satisfies preHandlerHookHandler)
 }
 

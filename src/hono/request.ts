@@ -13,12 +13,14 @@ function incomingOf(c: Context): IncomingMessage | undefined {
 
 /** A request as the cache reads it. On Node no header is copied. */
 export function requestOf(c: Context): HttpRequest {
-  const { url, method, headers, signal } = c.req.raw
-  const incoming = incomingOf(c)
+  const { raw } = c.req
+  const { url } = raw
   const at = url.indexOf('/', url.indexOf('//') + 2)
   const target = at < 0 ? '/' : url.slice(at)
   const scheme = url.startsWith('https:') ? 'https' : 'http'
+  const incoming = incomingOf(c)
   if (incoming) return new NodeRequest(incoming, { url: target, scheme })
+  const { method, headers, signal } = raw
   const host = headers.get('host') ?? url.slice(url.indexOf('//') + 2, at < 0 ? undefined : at)
   return { method, url: target, headers: Object.fromEntries(headers), scheme, host, signal }
 }
@@ -40,18 +42,35 @@ export function takeHeaders(c: Context, wanted: HeaderRecord): void {
 
 /** Answers with a reply; fields that other middleware set before stay, unless the reply has them too. */
 export function answer(c: Context, reply: HttpReply, before?: Headers): void {
-  const headers = new Headers(before ?? (c.finalized ? undefined : c.res.headers))
+  const standing = before ?? (c.finalized ? undefined : c.res.headers)
+  const isFirst = standing === undefined || standing.keys().next().done === true
+  const headers = (isFirst ? recordOf(reply.headers) : undefined) ?? headersOf(reply.headers, standing)
+  // Else Hono would put the fields of the former response over those of the new one.
+  c.res = undefined
+  c.res = new Response(bodyOf(reply), { status: reply.status, headers })
+}
+
+/** As a plain record, which @hono/node-server sends as it is; undefined where a name stands twice. */
+function recordOf(lines: readonly string[]): Record<string, string> | undefined {
+  const record: Record<string, string> = {}
+  for (let at = 0; at + 1 < lines.length; at += 2) {
+    const name = lines[at]!.toLowerCase()
+    if (record[name] !== undefined) return undefined
+    record[name] = lines[at + 1]!
+  }
+  return record
+}
+
+function headersOf(lines: readonly string[], before: Headers | undefined): Headers {
+  const headers = new Headers(before)
   const seen = new Set<string>()
-  const lines = reply.headers
   for (let at = 0; at + 1 < lines.length; at += 2) {
     const name = lines[at]!.toLowerCase()
     if (seen.has(name)) headers.append(name, lines[at + 1]!)
     else headers.set(name, lines[at + 1]!)
     seen.add(name)
   }
-  // Else Hono would put the fields of the former response over those of the new one.
-  c.res = undefined
-  c.res = new Response(bodyOf(reply), { status: reply.status, headers })
+  return headers
 }
 
 function bodyOf({ status, body }: HttpReply): ConstructorParameters<typeof Response>[0] {

@@ -28,6 +28,11 @@ export function responseCache(
     const words: RouteOptions = { ...route, background: false }
     return createMiddleware(async (c, next) => {
       const original = requestOf(c)
+      const known = cache.recall(original, words)
+      if (known) {
+        answer(c, known)
+        return
+      }
       let before: Headers | undefined
       const reply = await cache.handle(
         original,

@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { BrokenOff, HeldResponse } from './held-response.ts'
 import type { HeaderRecord, HttpReply, HttpRequest, HttpResponse, Next } from './message.ts'
-import { NodeRequest, type NodeRequestHints, sendReply } from './node-bridge.ts'
+import { NodeRequest, type NodeRequestHints, sendReply, sendWhole } from './node-bridge.ts'
 
 /** What stands between a framework of node:http and one of its handlers. */
 export interface Interposition {
@@ -15,6 +15,8 @@ export interface Interposition {
   takeOver?(): void
   /** Answers from the part of Holdfast that stands here; calls `next` for the handler's answer. */
   handle(request: HttpRequest, next: Next): Promise<HttpReply> | HttpReply
+  /** The answer, where it is at hand without waiting. */
+  recall?(request: HttpRequest): HttpReply | undefined
   readonly hints?: NodeRequestHints | undefined
   readonly clock?: Clock | undefined
 }
@@ -28,37 +30,54 @@ export const isRerun = (req: IncomingMessage): boolean => reruns.has(req)
 /**
  * Puts `handle` around the handler of a request. The handler sees the real request and a response
  * that holds back what it writes; errors take the framework's own way and come out as its answer.
- * Resolves when the answer is sent.
  */
-export async function interpose(parts: Interposition): Promise<void> {
-  const { req, res, proceed, takeOver, handle, hints, clock = systemClock } = parts
+export function interpose(parts: Interposition): void {
+  const { req, res } = parts
   const catcher = reruns.get(req)
   if (catcher) {
     catcher.takePrior()
-    return proceed()
+    parts.proceed()
+    return
   }
-  const original = new NodeRequest(req, hints)
+  const original = new NodeRequest(req, parts.hints)
+  let known: HttpReply | undefined
+  try {
+    known = parts.recall?.(original)
+  } catch (error) {
+    parts.proceed(error)
+    return
+  }
+  if (known === undefined || (known.body !== undefined && !(known.body instanceof Uint8Array))) {
+    void answer(parts, original)
+    return
+  }
+  parts.takeOver?.()
+  sendWhole(res, known, known.body)
+}
+
+async function answer(parts: Interposition, original: NodeRequest): Promise<void> {
+  const { req, res, clock = systemClock } = parts
   let held: HeldResponse | undefined
   const next: Next = (request, { background }) => {
     if (background || held) return rerun(req, request, clock)
     const { headers } = request
     if (headers !== original.headers) takeHeaders(req, headers)
     held = new HeldResponse(res, clock)
-    proceed()
+    parts.proceed()
     return held.message
   }
   let reply: HttpReply
   try {
-    reply = await handle(original, next)
+    reply = await parts.handle(original, next)
   } catch (error) {
     const target = held ? held.open() : res
     // The handler's own answer broke off: there is nothing to say any more, and nobody to say it to.
     if (error instanceof BrokenOff || target.headersSent) target.destroy()
     else if (held) await sendReply(target, internalError())
-    else proceed(error)
+    else parts.proceed(error)
     return
   }
-  if (!held) takeOver?.()
+  if (!held) parts.takeOver?.()
   await sendReply(held ? held.open() : res, reply)
 }
 

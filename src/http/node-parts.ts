@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { HttpCache } from './engine.ts'
 import type { Idempotency } from './idempotency.ts'
-import { interpose, isRerun } from './interpose.ts'
+import { type Interposition, interpose, isRerun } from './interpose.ts'
+import type { HttpReply, HttpRequest, Next } from './message.ts'
 import { NodeRequest, type NodeRequestHints, sendReply } from './node-bridge.ts'
+import type { RouteOptions } from './options.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { WholeReply } from './reply.ts'
 import { nodeView } from './request-view.ts'
@@ -48,9 +51,38 @@ export async function idempotentOnNode<Request>(
     return sendReply(res, admitted)
   }
   const asIs = new NodeRequest(req, hints)
-  await interpose({
+  interpose({
     ...passage,
     handle: (_, next) =>
       idempotency.run(admitted, request, view, body, async () => next(asIs, { background: false })),
   })
+}
+
+/** A request on its way past a response cache. One object per request, for the path of a hit. */
+export class CachePassage implements Interposition {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly hints: NodeRequestHints | undefined
+  readonly proceed: (error?: unknown) => void
+  readonly takeOver: (() => void) | undefined
+  readonly #cache: HttpCache
+  readonly #route: RouteOptions | undefined
+
+  constructor(cache: HttpCache, route: RouteOptions | undefined, passage: NodePassage) {
+    this.req = passage.req
+    this.res = passage.res
+    this.hints = passage.hints
+    this.proceed = passage.proceed
+    this.takeOver = passage.takeOver
+    this.#cache = cache
+    this.#route = route
+  }
+
+  recall(request: HttpRequest): HttpReply | undefined {
+    return this.#cache.recall(request, this.#route)
+  }
+
+  handle(request: HttpRequest, next: Next): Promise<HttpReply> {
+    return this.#cache.handle(request, next, this.#route)
+  }
 }

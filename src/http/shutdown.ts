@@ -1,4 +1,5 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { type Clock, sleep, systemClock, type Timer } from '../base/clock.ts'
 import { type Duration, toMs } from '../base/duration.ts'
 import { refuseUnknown } from '../base/options.ts'
@@ -26,6 +27,7 @@ export interface GracefulShutdown {
 
 /** What we use of a server of node:http, node:https or @hono/node-server. */
 export type DrainableServer = Pick<Server, 'close' | 'closeIdleConnections' | 'closeAllConnections'> & {
+  on(event: 'connection', listener: (socket: Socket) => void): unknown
   on(event: 'request', listener: (request: IncomingMessage, response: ServerResponse) => void): unknown
 }
 
@@ -78,17 +80,20 @@ export function gracefulShutdown(
 
 /** Answers under way on a server; `hurry` makes them, and all that follow, the last of their connections. */
 export function openAnswers(server: DrainableServer): { hurry(): void } {
-  const open = new Set<ServerResponse>()
-  let hurries = false
-  server.on('request', (_, response) => {
-    open.add(response)
-    response.once('close', () => open.delete(response))
-    if (hurries) lastOf(response)
+  // Per connection, not per request: nothing is to be paid for it on the way of a request.
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
   })
   return {
     hurry() {
-      hurries = true
-      for (const response of open) lastOf(response)
+      server.on('request', (_, response) => lastOf(response))
+      for (const socket of sockets) {
+        // Where node:http keeps the answer that a connection is busy with.
+        const response: unknown = Reflect.get(socket, '_httpMessage')
+        if (response instanceof ServerResponse) lastOf(response)
+      }
     },
   }
 }

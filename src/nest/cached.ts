@@ -13,6 +13,7 @@ import type { Observable } from 'rxjs'
 import { responseCacheOf } from '../http/caches.ts'
 import type { HttpCache } from '../http/engine.ts'
 import { interpose } from '../http/interpose.ts'
+import { CachePassage } from '../http/node-parts.ts'
 import type { RouteOptions } from '../http/options.ts'
 import { platformOf, settleFields } from './passage.ts'
 import { HOLDFAST_OPTIONS, type HoldfastModuleOptions } from './tokens.ts'
@@ -42,11 +43,8 @@ export class CachedInterceptor implements NestInterceptor {
     const platform = platformOf(context)
     // On a hit it never settles: the answer is sent, and there is nothing for Nest to send.
     return new Promise((resolve, reject) => {
-      void interpose({
-        ...platform,
-        proceed: (error) => (error === undefined ? resolve(next.handle()) : reject(error)),
-        handle: (request, load) => this.#cache.handle(request, load, route),
-      })
+      const proceed = (error?: unknown) => (error === undefined ? resolve(next.handle()) : reject(error))
+      interpose(new CachePassage(this.#cache, route, { ...platform, proceed }))
     })
   }
 }
