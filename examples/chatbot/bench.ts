@@ -40,6 +40,8 @@ export interface BenchOptions {
 export interface Side {
   p50: number
   p95: number
+  /** A bare ping over the socket and one bare command of Redis, in the same moments: p50, ms. */
+  floor: number
   /** Acknowledged messages per second. */
   perSecond: number
   /** From the last acknowledgement until every row was there, ms. */
@@ -75,18 +77,27 @@ export async function runSide(kind: 'before' | 'after', options: BenchOptions): 
     clients.push(...(await Promise.all(ids.map((id) => ChatClient.join(url, id)))))
     for (let i = 0; i < WARM; i++) await Promise.all(clients.map((client) => client.say('hello', `w${i}`)))
     const took: number[] = []
+    const bare: number[] = []
+    const roundTrip = async (client: ChatClient) => {
+      const sent = performance.now()
+      await client.ping()
+      await hf.redis?.command('EXISTS', 'floor')
+      bare.push(performance.now() - sent)
+    }
     const from = performance.now()
     await Promise.all(
       clients.map(async (client, visitor) => {
         await sleep((pause * visitor) / chats)
         for (let i = 0; i < messages; i++) {
           took.push((await client.say(`message ${i}`, `m${i}`)).ms)
-          await sleep(pause)
+          await sleep(pause / 2)
+          await roundTrip(client)
+          await sleep(pause / 2)
         }
       }),
     )
     const acknowledged = performance.now()
-    took.sort((a, b) => a - b)
+    for (const times of [took, bare]) times.sort((a, b) => a - b)
     const wanted = chats * (WARM + messages) * 2
     const count = async () => {
       const sql = 'select count(*)::int as n from messages where chat = any($1)'
@@ -108,6 +119,7 @@ export async function runSide(kind: 'before' | 'after', options: BenchOptions): 
     return {
       p50: took[Math.floor(took.length * 0.5)]!,
       p95: took[Math.floor(took.length * 0.95)]!,
+      floor: bare[Math.floor(bare.length * 0.5)]!,
       perSecond: took.length / ((acknowledged - from) / 1_000),
       behind,
       rows,
@@ -165,7 +177,7 @@ async function main(): Promise<void> {
     console.log(
       `${kind.padEnd(7)} acknowledged p50 ${side.p50.toFixed(1)} ms, p95 ${side.p95.toFixed(1)} ms, ` +
         `${Math.round(side.perSecond)}/s; ${side.rows} rows, all there ${Math.round(side.behind)} ms later, ` +
-        `${side.misplaced} out of order`,
+        `${side.misplaced} out of order; a bare round trip takes ${side.floor.toFixed(1)} ms`,
     )
   }
   const { before, after } = sides as Record<'before' | 'after', Side>

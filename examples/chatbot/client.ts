@@ -86,6 +86,13 @@ export class ChatClient {
     return { id, ms, reply }
   }
 
+  /** A ping of the protocol, to its pong. */
+  async ping(): Promise<void> {
+    const answered = once(this.socket, 'pong')
+    this.socket.ping()
+    await answered
+  }
+
   async close(): Promise<void> {
     this.socket.close()
     await this.closed
