@@ -93,6 +93,11 @@ const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly w
     upTo: 360,
     why: 'the verbs of one interface that BullMQ prescribes',
   },
+  {
+    where: /^queue\/partition-worker\.ts$/,
+    upTo: 320,
+    why: 'one loop: take, batch, call, bury; what follows from answers is apart',
+  },
   { where: /^testing\/[a-z-]+-contract\.ts$/, upTo: 400, why: 'a list of behaviours, each read by itself' },
 ]
 

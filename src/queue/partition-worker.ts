@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto'
-import { backoff } from '../base/backoff.ts'
 import type { Bulkhead } from '../base/bulkhead.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
-import type { HeldParcel, PartitionLease, QueueBackend, Settlement } from './backend.ts'
-import { type QueueFaultEvent, queueBatchEvents, queueSkipEvents, tellFault } from './events.ts'
-import { type Answer, callHandler, type Verdict } from './handler-call.ts'
+import type { HeldParcel, PartitionLease, QueueBackend } from './backend.ts'
+import { reportBatch, reportSkip } from './batch-report.ts'
+import { type QueueFaultEvent, tellFault } from './events.ts'
+import { callHandler } from './handler-call.ts'
 import { letterOf } from './letter-text.ts'
 import { type Holding, type Item, itemOf, Line } from './line.ts'
 import type { BatchHandler, Message } from './options.ts'
 import { readParcel, type StoredMessage } from './parcel-text.ts'
 import type { QueueSettings } from './settings.ts'
+import { Settlements } from './settlements.ts'
+import { Trials } from './trials.ts'
 
 export interface WorkerSetup<T> {
   readonly clock: Clock
@@ -49,22 +51,21 @@ export class PartitionWorker<T> {
   readonly #line = new Line()
   /** Taken, and not yet in the line. */
   #unread: HeldParcel[] = []
-  /** Over and not yet settled, and ids to be remembered with them. */
-  #over: Settlement[] = []
-  #done: string[] = []
-  /** Their settling failed once: if one comes again it is settled again, not handled again. */
-  readonly #unsettled = new Set<string>()
-  #settling: Promise<void> = Promise.resolve()
+  readonly #settlements: Settlements
+  readonly #trials: Trials
   #isDry = false
   /** Messages in a parcel, as a moving mean: how many parcels make up a batch. */
   #perParcel = 1
-  #lonelyFailures = 0
-  #successes = 0
-  #pausedUntil = 0
 
   constructor(setup: WorkerSetup<T>, lease: PartitionLease) {
     this.#setup = setup
     this.#lease = lease
+    const { clock, random, settings } = setup
+    this.#settlements = new Settlements({ ...setup, lease, stop: this.#stop.signal })
+    this.#trials = new Trials(clock, random, settings.retry, (item) => {
+      if (item.message.u) this.#settlements.remember(item.message.i)
+      this.#finish(item)
+    })
     lease.lost.addEventListener('abort', () => this.#halt.abort(lease.lost.reason), { once: true })
     if (lease.lost.aborted) this.#halt.abort(lease.lost.reason)
     this.#halt.signal.addEventListener('abort', () => this.#stop.abort(this.#halt.signal.reason), {
@@ -99,8 +100,8 @@ export class PartitionWorker<T> {
         await this.#nap(FAULT_PAUSE)
       }
     }
-    await this.#settling
-    if (!this.#lease.lost.aborted) await this.#settle()
+    this.#settlements.soon()
+    await this.#settlements.idle()
     await this.#lease.release()
   }
 
@@ -109,13 +110,14 @@ export class PartitionWorker<T> {
     const { size, wait } = settings.batch
     while (this.#line.length < size && !this.#isDry && !this.#stop.signal.aborted) await this.#fill()
     const now = clock.mono()
-    if (this.#pausedUntil > now) return this.#nap(this.#pausedUntil - now)
+    const { pausedUntil } = this.#trials
+    if (pausedUntil > now) return this.#nap(pausedUntil - now)
     const { batch, nextAt } = this.#line.pick(size, now)
     const [first] = batch
     if (!first) {
       // Only what waits for its retry is here: others may be worked on meanwhile, up to a bound.
       if (!this.#isDry && this.#line.length < settings.window) return this.#fill()
-      this.#settleSoon()
+      this.#settlements.soon()
       const ms = Math.max(1, Math.min(IDLE, nextAt - now))
       if (!this.#isDry) return this.#nap(ms)
       await backend.wait([this.partition], ms, this.#stop.signal)
@@ -134,8 +136,8 @@ export class PartitionWorker<T> {
     await this.#work(batch)
     await filling
     this.#line.sweep()
-    await this.#settling
-    this.#settleSoon()
+    await this.#settlements.idle()
+    this.#settlements.soon()
   }
 
   async #fill(): Promise<void> {
@@ -155,8 +157,8 @@ export class PartitionWorker<T> {
     for (const { parcel, messages } of read) duplicates += this.#enter(parcel, messages, seen)
     const superseded = this.#line.superseded()
     for (const item of superseded) this.#finish(item)
-    this.#skip('duplicate', duplicates)
-    this.#skip('superseded', superseded.length)
+    reportSkip(this.#setup, 'duplicate', duplicates)
+    reportSkip(this.#setup, 'superseded', superseded.length)
     if (superseded.length > 0) this.#line.sweep()
   }
 
@@ -167,9 +169,8 @@ export class PartitionWorker<T> {
     seen: ReadonlySet<string> | undefined,
   ): number {
     const holding: Holding = { parcel, left: messages.length }
-    if (this.#unsettled.has(parcel.handle) || messages.length === 0) {
-      // All of it was done; only that it is settled did not get through.
-      this.#over.push({ handle: parcel.handle, count: parcel.count })
+    if (this.#settlements.wasDone(parcel.handle) || messages.length === 0) {
+      this.#settlements.add({ handle: parcel.handle, count: parcel.count })
       return 0
     }
     this.#perParcel = Math.max(1, this.#perParcel * 0.9 + messages.length * 0.1)
@@ -180,7 +181,7 @@ export class PartitionWorker<T> {
       const isKnown = message.u === 1 && seen?.has(message.i) === true
       if (!isKnown && this.#line.add(item)) return
       duplicates++
-      this.#leave(holding)
+      this.#settlements.leave(holding)
     })
     return duplicates
   }
@@ -241,88 +242,11 @@ export class PartitionWorker<T> {
       context,
       this.#halt.signal,
     )
-    const before = this.#successes
-    if (answer.outcome === 'answered') {
-      this.#judgeAll(batch, answer.verdicts)
-      if (this.#successes > before) this.#lonelyFailures = 0
-    } else if (answer.outcome !== 'lost') {
-      this.#divide(batch, answer)
-    }
+    if (answer.outcome === 'answered') this.#trials.hear(batch, answer.verdicts)
+    else if (answer.outcome !== 'lost') this.#trials.divide(batch, answer)
     const doomed = batch.filter((item) => !item.isOver && item.doom !== undefined)
-    this.#report(batch, answer, started)
+    reportBatch(this.#setup, this.partition, batch, answer, started)
     if (doomed.length > 0) await this.#bury(doomed)
-  }
-
-  /**
-   * Once a message is to be tried again, what the handler says of later ones of its key is not heard:
-   * they come again behind it, in their order.
-   */
-  #judgeAll(batch: readonly Item[], verdicts: readonly Verdict[]): void {
-    const waiting = new Set<string>()
-    for (const [i, item] of batch.entries()) {
-      if (item.order !== undefined && waiting.has(item.order)) continue
-      this.#judge(item, verdicts[i] as Verdict)
-      if (item.order !== undefined && !item.isOver && item.doom === undefined) waiting.add(item.order)
-    }
-  }
-
-  #judge(item: Item, verdict: Verdict): void {
-    if (verdict.is === 'ok') {
-      this.#successes++
-      if (item.message.u) this.#done.push(item.message.i)
-      this.#finish(item)
-      return
-    }
-    item.lastReason = verdict.reason
-    if (verdict.is === 'dead') {
-      item.doom = verdict.reason
-      return
-    }
-    item.failures++
-    const { attempts } = this.#setup.settings.retry
-    if (item.failures >= attempts) item.doom = verdict.reason
-    else this.#postpone(item, verdict.after)
-  }
-
-  /**
-   * A call that failed as a whole says nothing about which message it was: the batch is tried again in
-   * halves (in eighths after a hang), down to the culprit alone. Only there it counts against a
-   * message; and while nothing at all succeeds, it is taken for the target's fault for a while.
-   */
-  #divide(
-    batch: readonly Item[],
-    { outcome, reason }: Exclude<Answer, { outcome: 'answered' | 'lost' }>,
-  ): void {
-    const { clock, random, settings } = this.#setup
-    const { attempts, first, most, outage } = settings.retry
-    const now = clock.mono()
-    for (const item of batch) item.lastReason = reason
-    const [only] = batch
-    if (batch.length > 1 || !only) {
-      const cap = Math.max(1, Math.ceil(batch.length / (outcome === 'timeout' ? 8 : 2)))
-      for (const item of batch) item.cap = cap
-      this.#pausedUntil = now + backoff(0, Math.min(first, 50), most, random)
-      return
-    }
-    only.failures++
-    only.firstFailure ??= { at: now, successes: this.#successes }
-    const { at, successes } = only.firstFailure
-    const isItsOwn = this.#successes > successes || now - at >= outage
-    if (only.failures >= attempts && isItsOwn) {
-      only.doom = reason
-      return
-    }
-    this.#postpone(only, undefined)
-    // Many in a row are an outage: the target is asked more and more seldom, by nobody else either.
-    if (++this.#lonelyFailures < 2) return
-    const patience = Math.min(most, 2_000)
-    this.#pausedUntil = now + backoff(this.#lonelyFailures - 2, Math.min(first, 100), patience, random)
-  }
-
-  #postpone(item: Item, after: number | undefined): void {
-    const { clock, random, settings } = this.#setup
-    const { first, most } = settings.retry
-    item.notBefore = clock.mono() + (after ?? backoff(item.failures - 1, first, most, random))
   }
 
   async #bury(items: readonly Item[]): Promise<void> {
@@ -351,34 +275,7 @@ export class PartitionWorker<T> {
   #finish(item: Item): void {
     if (item.isOver) return
     item.isOver = true
-    this.#leave(item.holding)
-  }
-
-  #leave(holding: Holding): void {
-    if (--holding.left > 0) return
-    const { handle, count } = holding.parcel
-    this.#over.push({ handle, count })
-  }
-
-  #settleSoon(): void {
-    this.#settling = this.#settling.then(() => this.#settle())
-  }
-
-  async #settle(): Promise<void> {
-    const over = this.#over
-    const done = this.#done
-    if (over.length === 0 && done.length === 0) return
-    this.#over = []
-    this.#done = []
-    try {
-      await this.#lease.settle(over, done)
-    } catch (error) {
-      for (const { handle } of over) this.#unsettled.add(handle)
-      this.#over = [...over, ...this.#over]
-      this.#done = [...done, ...this.#done]
-      this.#fault('settle', error)
-      await this.#nap(FAULT_PAUSE)
-    }
+    this.#settlements.leave(item.holding)
   }
 
   #nap(ms: number): Promise<void> {
@@ -387,32 +284,6 @@ export class PartitionWorker<T> {
 
   #fault(at: QueueFaultEvent['at'], error: unknown): void {
     tellFault(this.#setup, at, error)
-  }
-
-  #skip(reason: 'duplicate' | 'superseded', messages: number): void {
-    if (messages === 0 || !queueSkipEvents.active) return
-    const { namespace, queue } = this.#setup
-    queueSkipEvents.publish({ namespace, queue, reason, messages })
-  }
-
-  #report(batch: readonly Item[], answer: Answer, started: number): void {
-    if (!queueBatchEvents.active) return
-    const { namespace, queue, clock } = this.#setup
-    const done = batch.filter((item) => item.isOver).length
-    const dead = batch.filter((item) => !item.isOver && item.doom !== undefined).length
-    const oldest = batch.reduce((least, { message }) => Math.min(least, message.t), Number.POSITIVE_INFINITY)
-    queueBatchEvents.publish({
-      namespace,
-      queue,
-      partition: this.partition,
-      outcome: answer.outcome,
-      messages: batch.length,
-      done,
-      dead,
-      retried: batch.length - done - dead,
-      ms: clock.mono() - started,
-      ageMs: Math.max(0, clock.wall() - oldest),
-    })
   }
 }
 

@@ -21,7 +21,9 @@ export class View {
 
   constructor(source: RedisSource, settings: Partial<Parameters<typeof connectRedis>[1]> = PATIENT) {
     this.#port = connectRedis(source, settings)
-    this.redis = queueRedis(this.#port, () => connectRedis(source, { ...PATIENT, deadAfterMs: 20_000, recheckMs: 3_600_000 }))
+    this.redis = queueRedis(this.#port, () =>
+      connectRedis(source, { ...PATIENT, deadAfterMs: 20_000, recheckMs: 3_600_000 }),
+    )
   }
 
   get port(): RedisPort {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { ExpressAdapter } from '@bull-board/express'
-import { FlowProducer, Queue as BullQueue, Worker as BullWorker } from 'bullmq'
+import { Queue as BullQueue, Worker as BullWorker, FlowProducer } from 'bullmq'
 import express from 'express'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { holdfast } from '../../src/index.ts'
@@ -42,7 +42,8 @@ describe('queues on BullMQ', () => {
     const one = first.queue(name, options)
     await until('the first owns all', async () => (await one.stats()).owned === 8)
     const adding = (async () => {
-      for (let n = 0; n < 150; n++) await Promise.all(['a', 'b', 'c', 'd', 'e'].map((s) => one.add({ session: s, n })))
+      for (let n = 0; n < 150; n++)
+        await Promise.all(['a', 'b', 'c', 'd', 'e'].map((s) => one.add({ session: s, n })))
     })()
     const two = second.queue(name, options)
     await until('each owns half', async () => {
@@ -70,7 +71,10 @@ describe('queues on BullMQ', () => {
       handle: () => new Promise(() => {}),
     })
     await dying.addMany(notes('a', 20))
-    await until('it has work in hand', async () => (await server.cli('LLEN', queuePlace('test', name, 1).partitions[0]!.active)) !== 0)
+    await until(
+      'it has work in hand',
+      async () => (await server.cli('LLEN', queuePlace('test', name, 1).partitions[0]!.active)) !== 0,
+    )
     const started = performance.now()
     await hung.crash()
     const queue = view().queue(name, {
@@ -143,7 +147,12 @@ describe('queues on BullMQ', () => {
   it('gives up the message that kills the workers that try it, and no other', async () => {
     const name = fresh()
     const seen: number[] = []
-    const options = { partitions: 1, takeover: 500, orderBy: (note: Note) => note.session, parcel: { size: 10 } }
+    const options = {
+      partitions: 1,
+      takeover: 500,
+      orderBy: (note: Note) => note.session,
+      parcel: { size: 10 },
+    }
     const producer = view().queue(name, options)
     await producer.addMany(notes('a', 6))
     for (let life = 0; life < 12 && (await producer.stats()).dead === 0; life++) {
@@ -163,9 +172,15 @@ describe('queues on BullMQ', () => {
           return new Promise(() => {})
         },
       })
-      await Promise.race([death, until('it is over', async () => (await producer.stats()).depth === 0, 15_000)])
+      await Promise.race([
+        death,
+        until('it is over', async () => (await producer.stats()).depth === 0, 15_000),
+      ])
     }
-    const last = view().queue(name, { ...options, handle: (batch) => void seen.push(...batch.map(({ body }) => body.n)) })
+    const last = view().queue(name, {
+      ...options,
+      handle: (batch) => void seen.push(...batch.map(({ body }) => body.n)),
+    })
     await last.drain()
     const letters = await last.dead.list()
     expect(letters.map(({ body }) => body)).toEqual([{ session: 'a', n: 3 }])
@@ -177,7 +192,10 @@ describe('queues on BullMQ', () => {
     const name = fresh()
     const seen: number[] = []
     const owner = view()
-    const queue = owner.queue(name, { partitions: 1, handle: (batch) => void seen.push(...batch.map(({ body }) => body.n)) })
+    const queue = owner.queue(name, {
+      partitions: 1,
+      handle: (batch) => void seen.push(...batch.map(({ body }) => body.n)),
+    })
     await queue.stats()
     const [partition] = queue.bullQueues()
     const bull = new BullQueue(partition!.name, partition!.options as never)
@@ -200,20 +218,26 @@ describe('queues on BullMQ', () => {
 
   it('opens in bull-board as it is: parcels, and dead letters with their reasons [S1-22]', async () => {
     const name = fresh()
-    const queue = view().queue(name, { partitions: 2, handle: (batch) => batch.map(() => ({ dead: 'no address' })) })
+    const queue = view().queue(name, {
+      partitions: 2,
+      handle: (batch) => batch.map(() => ({ dead: 'no address' })),
+    })
     await queue.add({ session: 'a', n: 7 })
     await queue.drain()
     await queue.pauseHere()
     await queue.addMany(notes('b', 3))
     const bulls = queue.bullQueues().map(({ name, options }) => new BullQueue(name, options as never))
+    // Its two packages bring a copy each of one type.
     const board = new ExpressAdapter()
-    createBullBoard({ queues: bulls.map((bull) => new BullMQAdapter(bull)), serverAdapter: board })
+    createBullBoard({ queues: bulls.map((bull) => new BullMQAdapter(bull)), serverAdapter: board as never })
     const app = express().use(board.getRouter()).listen(0, '127.0.0.1')
     await once(app, 'listening')
     try {
       const { port } = app.address() as AddressInfo
       const dead = encodeURIComponent(bulls.at(-1)!.name)
-      const reply = await fetch(`http://127.0.0.1:${port}/api/queues?activeQueue=${dead}&page=1&jobsPerPage=10`)
+      const reply = await fetch(
+        `http://127.0.0.1:${port}/api/queues?activeQueue=${dead}&page=1&jobsPerPage=10`,
+      )
       const { queues } = (await reply.json()) as {
         queues: { name: string; counts: Record<string, number>; jobs: { data: unknown }[] }[]
       }
@@ -252,8 +276,14 @@ describe('queues on BullMQ', () => {
     await queue.add('now', {})
     await queue.add('later', {}, { delay: 60 })
     await queue.upsertJobScheduler('nightly', { every: 100, limit: 1 }, { name: 'scheduled' })
-    await flows.add({ name: 'parent', queueName: 'reports', children: [{ name: 'child', queueName: 'reports' }] })
-    await until('all ran', () => ['now', 'later', 'scheduled', 'child', 'parent'].every((it) => seen.includes(it)))
+    await flows.add({
+      name: 'parent',
+      queueName: 'reports',
+      children: [{ name: 'child', queueName: 'reports' }],
+    })
+    await until('all ran', () =>
+      ['now', 'later', 'scheduled', 'child', 'parent'].every((it) => seen.includes(it)),
+    )
     expect(seen.indexOf('child')).toBeLessThan(seen.indexOf('parent'))
     await Promise.all([worker.close(), queue.close(), flows.close()])
     await hf.close()

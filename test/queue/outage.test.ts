@@ -88,7 +88,12 @@ describe('queues while Redis is away, and how durable they are', () => {
   it('passes on what an earlier process left in the file, before anything new', async () => {
     const server = await start()
     const spill = { directory: directory() }
-    const options = { orderBy: (note: Note) => note.session, whenDown: 'spill', spill, deadline: 500 } as const
+    const options = {
+      orderBy: (note: Note) => note.session,
+      whenDown: 'spill',
+      spill,
+      deadline: 500,
+    } as const
     await server.kill()
     const before = view(server)
     const first = before.queue('mail', options)
@@ -107,7 +112,11 @@ describe('queues while Redis is away, and how durable they are', () => {
 
   it('survives a kill of the server where it promised to: appendfsync always', async () => {
     const server = await start({ aof: 'always' })
-    const queue = view(server).queue('mail', { durability: 'aof', orderBy: (note) => note.session, deadline: 2_000 })
+    const queue = view(server).queue('mail', {
+      durability: 'aof',
+      orderBy: (note) => note.session,
+      deadline: 2_000,
+    })
     let acked = 0
     const adding = (async () => {
       for (;;) {
@@ -136,8 +145,13 @@ describe('queues while Redis is away, and how durable they are', () => {
       code: 'QUEUE_MISMATCH',
       message: expect.stringContaining('append-only'),
     })
-    const evicting = await start({ aof: 'always', config: { maxmemory: '50mb', 'maxmemory-policy': 'allkeys-lru' } })
-    await expect(view(evicting).queue('mail', { durability: 'aof' }).add({ session: 'a', n: 1 })).rejects.toMatchObject({
+    const evicting = await start({
+      aof: 'always',
+      config: { maxmemory: '50mb', 'maxmemory-policy': 'allkeys-lru' },
+    })
+    await expect(
+      view(evicting).queue('mail', { durability: 'aof' }).add({ session: 'a', n: 1 }),
+    ).rejects.toMatchObject({
       code: 'QUEUE_MISMATCH',
       message: expect.stringContaining('evict'),
     })
