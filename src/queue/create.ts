@@ -7,6 +7,7 @@ import { BullmqBackend } from './bullmq/backend.ts'
 import { BULLMQ_PATIENCE } from './bullmq/connection.ts'
 import { queuePlace } from './bullmq/layout.ts'
 import { EmbeddedBackend } from './embedded-backend.ts'
+import { localSettings } from './local-settings.ts'
 import type { QueueOptions } from './options.ts'
 import { openParcelLog } from './parcel-log.ts'
 import { Queue } from './queue.ts'
@@ -51,22 +52,22 @@ export interface QueueSetup<T> extends QueueOptions<T> {
 export function createQueue<T>(setup: QueueSetup<T>): Queue<T> {
   const { name, namespace = 'app', redis, clock = systemClock, random = systemRandom, ...options } = setup
   const settings = queueSettings(name, options)
-  const { spill } = options
+  const { fsync, ...place } = localSettings(options.spill)
   const own = { name, namespace, clock, random }
-  const local = { queue: name, directory: spill?.directory, maxBytes: spill?.maxBytes, clock, random }
+  const local = { queue: name, ...place, clock, random }
   const backend = redis
     ? redisBackend(own, redis, settings)
     : new EmbeddedBackend({
         ...local,
         partitions: settings.partitions,
         durability: settings.durability,
-        fsync: spill?.fsync,
+        fsync,
         dedupeMs: settings.dedupe,
       })
   // Without Redis the local file is the queue itself: there is nothing to spill past.
   const spills = redis && settings.whenDown === 'spill'
   const openLog = spills
-    ? () => openParcelLog({ ...local, queue: `${name}.spill`, fsync: spill?.fsync ?? 'always' })
+    ? () => openParcelLog({ ...local, queue: `${name}.spill`, fsync: fsync ?? 'always' })
     : undefined
   const bullQueues = () =>
     redis ? queuePlace(namespace, name, settings.partitions).bull(redis.bullmq()) : []

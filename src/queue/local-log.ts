@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
+import { DEFAULT_SPILL_BYTES } from './local-settings.ts'
 import { memoryDisk } from './memory-disk.ts'
 import { nodeDisk } from './spill-disk.ts'
 import { SpillLog } from './spill-log.ts'
@@ -24,8 +25,6 @@ export interface LocalLog {
   readonly log: SpillLog
   close(): Promise<void>
 }
-
-export const DEFAULT_SPILL_BYTES = 256 * 1024 * 1024
 
 /** @throws QueueUnavailable when somebody else owns the directory or the disk refuses; ConfigError for its path */
 export async function openLocalLog(options: LocalLogOptions): Promise<LocalLog> {

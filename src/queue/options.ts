@@ -119,8 +119,12 @@ export interface SpillOptions {
   directory: string
   /** Bound on the file. @default 256 MiB */
   maxBytes?: number | undefined
-  /** `always`: each flush is fsynced before `add` resolves. `os`: left to the system. @default 'always' */
-  fsync?: 'always' | 'os' | undefined
+  /**
+   * `always`: each flush is fsynced before `add` resolves. A duration: at most that long after it, so a
+   * power cut costs as much. `os`: left to the system. None of them loses anything when a process ends.
+   * @default 'always'; without Redis as `durability` says
+   */
+  fsync?: 'always' | 'os' | Duration | undefined
 }
 
 export interface OutboxOptions {

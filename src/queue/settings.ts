@@ -51,7 +51,6 @@ export function queueSettings<T>(name: string, options: QueueOptions<T>): QueueS
   refuseUnknown(retry, ['attempts', 'first', 'most', 'outage'], 'retry')
   refuseUnknown(pressure, ['depth', 'age', 'whenFull', 'wait'], 'pressure')
   refuseUnknown(parcel, ['size', 'bytes', 'wait'], 'parcel')
-  refuseUnknown(options.spill ?? {}, ['directory', 'maxBytes', 'fsync'], 'spill')
   refuseUnknown(options.outbox ?? {}, ['sql', 'table', 'relay', 'batch', 'poll'], 'outbox')
   for (const part of ['handle', 'orderBy', 'id', 'coalesce'] as const) {
     if (options[part] !== undefined && typeof options[part] !== 'function') {

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { systemRandom } from '../../src/base/random.ts'
+import { createQueue } from '../../src/queue/create.ts'
 import { EmbeddedBackend, type EmbeddedOptions } from '../../src/queue/embedded-backend.ts'
 import { QueueFull, QueueMismatch, QueueUnavailable } from '../../src/queue/errors.ts'
+import type { SpillOptions } from '../../src/queue/options.ts'
 import { openParcelLog } from '../../src/queue/parcel-log.ts'
 import { FakeClock } from '../../src/testing/fake-clock.ts'
 import { parcel } from './spill-tools.ts'
@@ -224,5 +226,23 @@ describe('the parcel log of an outage', () => {
     expect(error).toBeInstanceOf(QueueFull)
     expect(error).toMatchObject({ bound: 'spill' })
     await log.close()
+  })
+})
+
+describe('the options of the local file', () => {
+  const make = (spill: object) => () =>
+    createQueue({ name: 'q', spill: { directory: directory(), ...spill } as SpillOptions })
+
+  it('are refused where they cannot work, with the field named', () => {
+    expect(make({ directory: '' })).toThrow(/spill\.directory/)
+    expect(make({ maxBytes: 1_000 })).toThrow(/spill\.maxBytes/)
+    expect(make({ fsync: 'sometimes' })).toThrow(/spill\.fsync/)
+    expect(make({ fsink: 'os' })).toThrow(/did you mean 'fsync'/)
+  })
+
+  it('take a duration for the fsync', async () => {
+    const queue = make({ fsync: '20ms' })()
+    await queue.add({ n: 1 })
+    await queue.close()
   })
 })
