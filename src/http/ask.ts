@@ -35,7 +35,8 @@ export interface Ask {
   readonly route: Route
   readonly target: Target
   readonly key: string
-  readonly urlTag: string
+  /** Path and the part of the query that counts. */
+  readonly path: string
   readonly directives: RequestDirectives
   readonly hasAuthorization: boolean
   readonly hasIdentity: boolean
@@ -109,7 +110,7 @@ export function readRequest(request: HttpRequest, route: Route, rules: Rules): A
     route,
     target,
     key: primaryKey(rules.isRfc ? RFC_KIND : SAFE_KIND, target, path, parts),
-    urlTag: urlTag(target.host, path),
+    path,
     directives: directivesOf(request, route),
     hasAuthorization,
     hasIdentity,
@@ -119,7 +120,7 @@ export function readRequest(request: HttpRequest, route: Route, rules: Rules): A
 
 /** The tags that an entry has for sure, known before it is read: so they are read with it. */
 export function tagsOf(ask: Ask): readonly string[] {
-  return [ask.urlTag, ALL_TAG]
+  return [urlTag(ask.target.host, ask.path), ALL_TAG]
 }
 
 /** A stranger may not make us forget or ask again; he may say that he wants nothing stored. */

@@ -39,7 +39,20 @@ export function targetOf(request: HttpRequest): Target | undefined {
   return sameHost && PATH.test(path) ? { scheme, host, path } : undefined
 }
 
+/** Most requests come to few hosts, written the same each time. */
+const hosts = new Map<string, string | undefined>()
+const MAX_HOSTS = 256
+
 function hostOf(authority: string, scheme: string): string | undefined {
+  const name = scheme + authority
+  if (hosts.has(name)) return hosts.get(name)
+  const host = readHost(authority, scheme)
+  if (hosts.size >= MAX_HOSTS) hosts.clear()
+  if (name.length < 300) hosts.set(name, host)
+  return host
+}
+
+function readHost(authority: string, scheme: string): string | undefined {
   const lower = authority.toLowerCase()
   if (lower === '') return ''
   if (!HOST.test(lower)) return undefined

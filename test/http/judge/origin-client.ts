@@ -13,7 +13,8 @@ const HOP_BY_HOP = new Set([
 /** Forwards requests to an origin on this machine, as a reverse proxy does. */
 export class OriginClient {
   readonly #port: number
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 200 })
+  // An idle connection that the origin closes just now would be an error of ours in its books.
+  readonly #agent = new Agent({ keepAlive: false })
 
   constructor(port: number) {
     this.#port = port
