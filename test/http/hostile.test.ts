@@ -118,7 +118,7 @@ describe.each(PROFILES)('rubbish, in profile %s', (profile) => {
           await site.cache.close()
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 100 },
     )
   })
 
