@@ -1,5 +1,7 @@
 export type { HttpCounts, HttpDegradedEvent, HttpReplyEvent } from './counts.ts'
 export { createHttpCache, HttpCache } from './engine.ts'
+export { type HealthOptions, healthReply } from './health.ts'
+export { Idempotency, type IdempotencyOptions } from './idempotency.ts'
 export type {
   HeaderRecord,
   HeadersLike,
@@ -42,4 +44,9 @@ export type {
   OutboundTurns,
 } from './outbound-options.ts'
 export type { OutboundFetch, OutboundInit, OutboundReply, OutboundRequest } from './outbound-request.ts'
+export { RateLimit, type RateLimitOptions, type RateLimitVerdict } from './rate-limit.ts'
+export { type Problem, problemReply, type WholeReply } from './reply.ts'
+export { nodeView, type RequestView, webView } from './request-view.ts'
+export { HttpSession, type HttpSessionOptions, HttpSessions } from './session.ts'
+export { type GracefulShutdown, gracefulShutdown, type ShutdownOptions } from './shutdown.ts'
 export { type SignatureOptions, verifySignature } from './signature.ts'

@@ -70,8 +70,9 @@ export function sendWhole(res: ServerResponse, reply: HttpReply, body: Uint8Arra
 
 function writeHead(res: ServerResponse, reply: HttpReply): void {
   const { headers, status, statusText } = reply
-  // Fields that a framework set on the response before us would be lost beside an array.
-  if (res.getHeaderNames().length > 0) {
+  // Beside an array node:http loses fields that a framework set on the response before us, and of a
+  // repeated field all but the last where the response ever had a field.
+  if (res.getHeaderNames().length > 0 || repeatsField(headers)) {
     const seen = new Set<string>()
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const name = headers[i]!
@@ -86,6 +87,17 @@ function writeHead(res: ServerResponse, reply: HttpReply): void {
   }
   if (statusText === undefined) res.writeHead(status, headers as string[])
   else res.writeHead(status, statusText, headers as string[])
+}
+
+function repeatsField(headers: readonly string[]): boolean {
+  for (let i = 2; i < headers.length; i += 2) {
+    const name = headers[i]!
+    for (let j = 0; j < i; j += 2) {
+      const earlier = headers[j]!
+      if (earlier.length === name.length && earlier.toLowerCase() === name.toLowerCase()) return true
+    }
+  }
+  return false
 }
 
 /** Resolves when there is room again, or nobody is there to read. */
