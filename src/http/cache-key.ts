@@ -18,6 +18,8 @@ const HOST = /^(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/
 const ABSOLUTE = /^(https?):\/\/([^/?#]*)([^#]*)/i
 // Printable ASCII; a fragment has no place in a request.
 const PATH = /^\/[\x21\x22\x24-\x7e]*$/
+/** Of a name in DNS, with a port. */
+const MAX_HOST = 253 + 6
 /** Longer targets stand in a key by their digest. */
 const MAX_READABLE = 300
 
@@ -55,7 +57,7 @@ function hostOf(authority: string, scheme: string): string | undefined {
 function readHost(authority: string, scheme: string): string | undefined {
   const lower = authority.toLowerCase()
   if (lower === '') return ''
-  if (!HOST.test(lower)) return undefined
+  if (lower.length > MAX_HOST || !HOST.test(lower)) return undefined
   const implied = scheme === 'https' ? ':443' : ':80'
   return lower.endsWith(implied) ? lower.slice(0, -implied.length) : lower
 }

@@ -1,5 +1,5 @@
 import type { ValueCodec } from '../cache/options.ts'
-import { Fields } from './fields.ts'
+import { Fields, isSendable } from './fields.ts'
 import { formatHttpDate } from './http-date.ts'
 import type { HttpReply, RawHeaders } from './message.ts'
 import type { Validators } from './validators.ts'
@@ -142,8 +142,12 @@ export const storedCodec: ValueCodec = {
 function isMeta(meta: StoredMeta): boolean {
   return (
     Number.isInteger(meta.status) &&
+    meta.status >= 200 &&
+    meta.status <= 999 &&
     Array.isArray(meta.headers) &&
+    meta.headers.length % 2 === 0 &&
     meta.headers.every((one) => typeof one === 'string') &&
+    isSendable(meta.headers) &&
     Number.isFinite(meta.bornAt) &&
     Number.isFinite(meta.writtenAt) &&
     Number.isFinite(meta.lifetimeMs) &&

@@ -288,7 +288,20 @@ describe('a response at rest', () => {
     other[1] = 2
     expect(() => storedCodec.decode(other)).toThrow(/release/)
     expect(() => storedCodec.decode(Buffer.from('{"status":200}'))).toThrow()
-    const hollow = storedCodec.encode(new StoredResponse({ ...meta, headers: [1 as never] }, Buffer.alloc(0)))
-    expect(() => storedCodec.decode(hollow)).toThrow()
+    for (const wrong of [
+      { headers: [1 as never, 2 as never] },
+      { headers: ['x-a'] },
+      { headers: ['x-a', 'b\r\nset-cookie: c'] },
+      { status: 0 },
+      { bornAt: Number.NaN },
+      { varyNames: undefined as never },
+    ]) {
+      const hollow = { ...meta, ...wrong }
+      const written = Buffer.from(bytes)
+      const json = Buffer.from(JSON.stringify(hollow))
+      const forged = Buffer.concat([written.subarray(0, 6), json])
+      forged.writeUInt32BE(json.length, 2)
+      expect(() => storedCodec.decode(forged)).toThrow('not a stored response')
+    }
   })
 })

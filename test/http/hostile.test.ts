@@ -175,7 +175,16 @@ describe.each(PROFILES)('rubbish, in profile %s', (profile) => {
     for (const url of ['*', '', 'x', '/a b', '/\u00e9', '/a\u0000', '/a#b', 'shop.example:443']) {
       for (let i = 0; i < 2; i++) expect((await site.ask(url)).said).toContain('detail=target')
     }
-    for (const host of ['a b', 'a/b', 'a@b', 'a\u0000', '[::g]', 'a:b', 'a:123456']) {
+    for (const host of [
+      'a b',
+      'a/b',
+      'a@b',
+      'a\u0000',
+      '[::g]',
+      'a:b',
+      'a:123456',
+      `${'a'.repeat(300)}.example`,
+    ]) {
       expect((await site.ask('/', { host })).said).toContain('detail=target')
     }
     expect((await site.ask('/', { host: 'SHOP.example:80' })).said).toContain('uri-miss')
