@@ -164,6 +164,8 @@ async function parcels(url: string, pool: Pool, suffix: string): Promise<Pipelin
   const queue = hf.queue<ChatMessage>(name, {
     orderBy: (m) => m.session,
     batch: BATCH,
+    // Two transactions at a time: the fewer, the larger the batches.
+    concurrency: 2,
     handle: applyBatch<ChatMessage>({ db: pool, table: 'by_parcels', id: 'id', columns }),
   })
   await queue.pauseHere()

@@ -130,8 +130,30 @@ export class PartitionWorker<T> {
       if (!this.#stop.signal.aborted) await this.#fill()
       return
     }
+    const { places } = this.#setup
+    const hasPlace = places.tryEnter()
+    if (!hasPlace) await places.enter()
+    try {
+      if (this.#stop.signal.aborted) return
+      await this.#turn(hasPlace ? batch : await this.#afresh())
+    } finally {
+      places.leave()
+    }
+  }
+
+  /** The batch of a worker who had to wait for his turn: what came meanwhile is in it. */
+  async #afresh(): Promise<readonly Item[]> {
+    const { clock, settings } = this.#setup
+    const { size } = settings.batch
+    this.#isDry = false
+    while (this.#line.length < size && !this.#isDry && !this.#stop.signal.aborted) await this.#fill()
+    return this.#line.pick(size, clock.mono()).batch
+  }
+
+  async #turn(batch: readonly Item[]): Promise<void> {
+    if (batch.length === 0) return
     // While the handler works, the next parcels come.
-    const isLow = !this.#isDry && this.#line.length - batch.length < size
+    const isLow = !this.#isDry && this.#line.length - batch.length < this.#setup.settings.batch.size
     const filling = isLow ? this.#fill().catch((error) => this.#fault('take', error)) : undefined
     await this.#work(batch)
     await filling
@@ -204,7 +226,7 @@ export class PartitionWorker<T> {
         first.doom = `${CRASHES} workers died while it was alone in hand`
         return await this.#bury([first])
       }
-      await this.#try(batch)
+      await this.#call(batch)
     } finally {
       for (const item of batch) item.isInHand = false
     }
@@ -218,17 +240,6 @@ export class PartitionWorker<T> {
     if (before >= CRASHES) return false
     await this.#lease.note(handle, `${digestOf(item.message.i)} ${before + 1}`)
     return true
-  }
-
-  async #try(batch: readonly Item[]): Promise<void> {
-    const { places } = this.#setup
-    await places.enter()
-    try {
-      // Whoever was told to stop while he stood in line begins nothing.
-      if (!this.#stop.signal.aborted) await this.#call(batch)
-    } finally {
-      places.leave()
-    }
   }
 
   async #call(batch: readonly Item[]): Promise<void> {
