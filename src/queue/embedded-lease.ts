@@ -1,6 +1,6 @@
 import type { HeldParcel, PartitionLease, Settlement } from './backend.ts'
 import { QueueUnavailable } from './errors.ts'
-import type { SpillEntry } from './spill-index.ts'
+import type { SpillEntry } from './spill-entries.ts'
 import type { SpillLog } from './spill-log.ts'
 
 /** Parcels of one partition that nobody holds, oldest first. */

@@ -1,6 +1,6 @@
 import type { Parcel, ParcelLog } from './backend.ts'
 import { type LocalLogOptions, openLocalLog } from './local-log.ts'
-import type { SpillEntry } from './spill-index.ts'
+import type { SpillEntry } from './spill-entries.ts'
 
 /** Parcels that one call of `send` gets at most. */
 const REPLAY_PARCELS = 64

@@ -1,4 +1,4 @@
-import { encodeRecord, KINDS } from './spill-record.ts'
+import { encodeRecord, HEADER_BYTES, KINDS } from './spill-record.ts'
 
 /** A parcel or a dead letter, as the log keeps it. What its `text` means is the business of who wrote it. */
 export interface SpillItem {
@@ -37,6 +37,10 @@ export function itemRecord(kind: 1 | 4, item: SpillItem, salt: number): Buffer {
   body.write(item.text, FIXED_BYTES + idBytes)
   return encodeRecord(kind, body, salt)
 }
+
+/** Bytes of its record. */
+export const itemBytes = ({ id, text }: Pick<SpillItem, 'id' | 'text'>): number =>
+  HEADER_BYTES + FIXED_BYTES + Buffer.byteLength(id) + Buffer.byteLength(text)
 
 export function readItem(body: Buffer): SpillItem {
   const idEnd = FIXED_BYTES + body.readUInt16LE(28)

@@ -6,18 +6,21 @@ import { QueueFull } from './errors.ts'
 import { codeOf } from './node-error.ts'
 import {
   doneRecord,
+  itemBytes,
   itemRecord,
   marksRecord,
   noteRecord,
+  type SpillItem,
   type SpillState,
   stateRecord,
 } from './spill-body.ts'
 import type { SpillDisk } from './spill-disk.ts'
+import { type Segment, type SpillEntry, SpillIndex } from './spill-entries.ts'
 import { type SpillEvent, spillEvents } from './spill-events.ts'
-import { type Segment, type SpillEntry, SpillIndex } from './spill-index.ts'
 import { readEntries } from './spill-reader.ts'
-import { HEADER_BYTES, KINDS } from './spill-record.ts'
+import { KINDS } from './spill-record.ts'
 import { loadSegments, type SpillFound } from './spill-segments.ts'
+import { SpillTidier } from './spill-tidier.ts'
 import { type Fsync, SpillWriter } from './spill-writer.ts'
 
 export interface SpillLogOptions {
@@ -39,8 +42,6 @@ export interface SpillLogOptions {
 
 const SEGMENT_BYTES = 8 * 1024 * 1024
 const MEMORY_BYTES = 16 * 1024 * 1024
-/** Fixed part of an item and its header. */
-const ITEM_OVERHEAD = HEADER_BYTES + 30
 
 /**
  * An append-only log of parcels and dead letters in one directory: checksummed records, group
@@ -59,7 +60,7 @@ export class SpillLog {
   readonly #writer: SpillWriter
   #pendingBytes = 0
   #textBytes = 0
-  #tidying: Promise<void> | undefined
+  readonly #tidier: SpillTidier
   #burying: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
   /** Parcels and letters whose bytes had rotted when they were read. */
@@ -91,8 +92,17 @@ export class SpillLog {
       nextSeq: () => index.nextSeq,
       failed: (kind, segment, bytes, error) => {
         this.#tell(kind, bytes, codeOf(error))
-        if (kind === 'unsynced' && segment) void this.#rewrite(segment).catch(() => {})
+        if (kind === 'unsynced' && segment) void this.#tidier.rewrite(segment).catch(() => {})
       },
+    })
+    this.#tidier = new SpillTidier({
+      ...options,
+      segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
+      index,
+      segments,
+      writer: this.#writer,
+      read: (entries) => this.read(entries),
+      failed: (error) => this.#tell('refused', 0, codeOf(error)),
     })
     if (found.tornBytes > 0) this.#tell('torn', found.tornBytes, undefined)
     for (const { bytes } of found.damage) this.#tell('damage', bytes, undefined)
@@ -118,7 +128,7 @@ export class SpillLog {
   }
 
   get diskBytes(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.size, 0)
+    return this.#tidier.diskBytes
   }
 
   get state(): SpillState {
@@ -168,7 +178,7 @@ export class SpillLog {
       done.length > 0 ? this.#writeDone(done, now) : undefined,
       settled.length > 0 ? this.#mark(KINDS.settled, settled, durable) : undefined,
     ])
-    this.#tidy()
+    if (!this.#closing) this.#tidier.tidy()
   }
 
   /** A few words about a parcel, for who takes it next. */
@@ -203,7 +213,7 @@ export class SpillLog {
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
-      await this.#tidying
+      await this.#tidier.end()
       await this.#writer.close()
       for (const segment of this.#segments) {
         const file = await segment.file?.catch(() => undefined)
@@ -213,10 +223,13 @@ export class SpillLog {
     return this.#closing
   }
 
-  async #appendItems(kind: 1 | 4, parcels: readonly Parcel[] | readonly ItemDraft[]): Promise<SpillEntry[]> {
+  async #appendItems(
+    kind: 1 | 4,
+    parcels: readonly Omit<SpillItem, 'seq' | 'deliveries'>[],
+  ): Promise<SpillEntry[]> {
     this.#refuseClosed()
     const { maxBytes } = this.#options
-    const bytes = parcels.reduce((sum, { id, text }) => sum + sizeOf(id, text), 0)
+    const bytes = parcels.reduce((sum, item) => sum + itemBytes(item), 0)
     // Letters were parcels before: to refuse them would keep a hopeless parcel for ever.
     if (kind === KINDS.parcel && this.#index.bytes + this.#pendingBytes + bytes > maxBytes) {
       throw new QueueFull('spill', `the local file holds its ${maxBytes} bytes of unsettled messages`)
@@ -233,7 +246,7 @@ export class SpillLog {
         encode: (salt) => items.map((item) => itemRecord(kind, item, salt)),
         placed: (segment, offsets) => {
           items.forEach((item, index) => {
-            const entry = this.#index.place(kind, item, segment, offsets[index]!, sizeOf(item.id, item.text))
+            const entry = this.#index.place(kind, item, segment, offsets[index]!, itemBytes(item))
             this.#keepText(entry, item.text)
             placed.push(entry)
           })
@@ -276,70 +289,6 @@ export class SpillLog {
     return true
   }
 
-  /** Removes segments that are spent, oldest first, and copies forward what keeps a wasteful one. */
-  #tidy(): void {
-    if (this.#tidying || this.#closing) return
-    const work = this.#tidySome().catch((error: unknown) => this.#tell('refused', 0, codeOf(error)))
-    this.#tidying = work.then(() => {
-      this.#tidying = undefined
-    })
-  }
-
-  async #tidySome(): Promise<void> {
-    for (;;) {
-      const oldest = this.#segments[0]
-      if (!oldest || oldest === this.#writer.current) return
-      if (this.#index.isSpent(oldest, this.#options.clock.wall())) await this.#remove(oldest)
-      else if (oldest.live > 0 && this.#isWasteful()) await this.#rewrite(oldest)
-      else return
-    }
-  }
-
-  async #remove(segment: Segment): Promise<void> {
-    const file = await segment.file?.catch(() => undefined)
-    await file?.close()
-    segment.file = undefined
-    // The marks in a later segment are about parcels in earlier ones: gone means gone, in order.
-    await this.#options.disk.remove(segment.name)
-    this.#segments.shift()
-  }
-
-  #isWasteful(): boolean {
-    const waste = this.diskBytes - this.#index.bytes
-    return waste > Math.max(this.#index.bytes, 4 * (this.#options.segmentBytes ?? SEGMENT_BYTES))
-  }
-
-  /** Writes what is wanted of a segment anew at the end of the log. */
-  async #rewrite(segment: Segment): Promise<void> {
-    const wanted = [...this.parcels.values(), ...this.letters.values()].filter(
-      (entry) => entry.segment === segment,
-    )
-    const read = await this.read(wanted)
-    const texts = new Map(wanted.map((entry, index) => [entry, read[index]]))
-    let written: SpillEntry[] = []
-    await this.#writer.write({
-      encode: (salt) => {
-        // Looked at when it is written: a copy behind the mark that settles it would revive it.
-        written = wanted.filter((entry) => this.#index.has(entry) && texts.get(entry) !== undefined)
-        return written.flatMap((entry) => {
-          const kind = entry.kind === 'letter' ? KINDS.letter : KINDS.parcel
-          const copy = itemRecord(kind, { ...entry, text: texts.get(entry) ?? '' }, salt)
-          return entry.note === undefined ? [copy] : [copy, noteRecord(entry.seq, entry.note, salt)]
-        })
-      },
-      placed: (target, offsets) => {
-        let at = 0
-        for (const entry of written) {
-          const offset = offsets[at]!
-          if (this.#index.has(entry)) this.#index.move(entry, target, offset)
-          at += entry.note === undefined ? 1 : 2
-        }
-      },
-      durable: true,
-      stubborn: false,
-    })
-  }
-
   #tell(kind: SpillEvent['kind'], bytes: number, code: string | undefined): void {
     if (spillEvents.active) spillEvents.publish({ queue: this.#options.queue, kind, bytes, code })
   }
@@ -348,14 +297,3 @@ export class SpillLog {
     if (this.#closing) throw new Closed('the local file of this queue is closed')
   }
 }
-
-interface ItemDraft {
-  readonly id: string
-  readonly partition: number
-  readonly count: number
-  readonly at: number
-  readonly text: string
-}
-
-const sizeOf = (id: string, text: string): number =>
-  ITEM_OVERHEAD + Buffer.byteLength(id) + Buffer.byteLength(text)

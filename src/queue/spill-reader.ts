@@ -1,7 +1,7 @@
 import { codeOf } from './node-error.ts'
 import { readItem } from './spill-body.ts'
 import type { SpillDisk } from './spill-disk.ts'
-import type { SpillEntry } from './spill-index.ts'
+import type { SpillEntry } from './spill-entries.ts'
 import { recordAt } from './spill-record.ts'
 import { openFile } from './spill-writer.ts'
 

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { codeOf } from './node-error.ts'
 import type { SpillDisk } from './spill-disk.ts'
-import type { Segment, SpillIndex } from './spill-index.ts'
+import type { Segment, SpillIndex } from './spill-entries.ts'
 import { scanRecords } from './spill-record.ts'
 
 /**

@@ -4,7 +4,7 @@ import type { Random } from '../base/random.ts'
 import { QueueUnavailable, QueueUncertain } from './errors.ts'
 import { codeOf } from './node-error.ts'
 import type { SpillDisk, SpillFile } from './spill-disk.ts'
-import type { Segment } from './spill-index.ts'
+import type { Segment } from './spill-entries.ts'
 import { createSegment } from './spill-segments.ts'
 
 /** `always`: whoever waits is answered after fsync. A number: fsync at most so many ms after a write. */
