@@ -1,5 +1,5 @@
 /**
- * `npm run bench [cache limits locks sessions]`: every contestant in the same run, Markdown to the
+ * `npm run bench [cache limits locks sessions queue]`: every contestant in the same run, Markdown to the
  * screen and to its section of bench/results.md. The peers are a package of their own, installed on first use.
  */
 import { execFileSync } from 'node:child_process'
@@ -19,6 +19,7 @@ const BENCHES: Record<string, () => Promise<string>> = {
   limits: async () => (await import('./scripted.ts')).benchLimits(),
   sessions: async () => (await import('./scripted.ts')).benchSessions(),
   http: async () => (await import('./http.ts')).benchHttp(),
+  queue: async () => (await import('./queue.ts')).benchQueue(),
   outbound: async () => (await import('./outbound.ts')).benchOutbound(),
 }
 
