@@ -64,8 +64,10 @@ export class HeldResponse {
    */
   open(): ServerResponse {
     const res = this.#res
-    this.#resetFields()
-    if (!this.#ended) return this.#unshadowed()
+    const real = this.#unshadowed()
+    // Somebody else may have answered meanwhile: a time limit, for one.
+    if (!real.headersSent) this.#resetFields()
+    if (!this.#ended) return real
     for (const name of SHADOWED) {
       const before = this.#before.get(name)
       if (before) Object.defineProperty(res, name, before)

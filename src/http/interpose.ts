@@ -78,7 +78,13 @@ async function answer(parts: Interposition, original: NodeRequest): Promise<void
     return
   }
   if (!held) parts.takeOver?.()
-  await sendReply(held ? held.open() : res, reply)
+  const target = held ? held.open() : res
+  try {
+    await sendReply(target, reply)
+  } catch {
+    // What cannot be written as a message of HTTP: the client must not wait for it.
+    target.destroy()
+  }
 }
 
 /** The handler is to see what it is asked: with our validators, without conditions that we answer. */

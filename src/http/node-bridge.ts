@@ -44,6 +44,10 @@ export async function sendReply(res: ServerResponse, reply: HttpReply): Promise<
     sendWhole(res, reply, body)
     return
   }
+  if (res.headersSent) {
+    await body[Symbol.asyncIterator]().return?.()
+    return
+  }
   writeHead(res, reply)
   try {
     for await (const chunk of body) {
@@ -59,8 +63,9 @@ export async function sendReply(res: ServerResponse, reply: HttpReply): Promise<
 /** Up to this size a body travels in one piece with the head: one buffer less for the kernel to gather. */
 const ONE_PIECE_BYTES = 16_384
 
-/** Sends a reply whose body is there. */
+/** Sends a reply whose body is there; nothing where somebody else, a time limit for one, has answered already. */
 export function sendWhole(res: ServerResponse, reply: HttpReply, body: Uint8Array | undefined): void {
+  if (res.headersSent) return
   writeHead(res, reply)
   if (body === undefined) res.end()
   else if (body.length > ONE_PIECE_BYTES || !Buffer.isBuffer(body)) res.end(body)

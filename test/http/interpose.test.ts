@@ -227,6 +227,41 @@ describe('a handler that is held back', () => {
     ])
   })
 
+  it('is let go where somebody else answered meanwhile', async () => {
+    let ended = false
+    const url = await serving(
+      (_req, res) => {
+        setTimeout(() => {
+          res.end('too late')
+          ended = true
+        }, 60)
+      },
+      through,
+      (_req, res) => {
+        const { end, writeHead } = res
+        setTimeout(() => {
+          Reflect.apply(writeHead, res, [503])
+          Reflect.apply(end, res, ['out of time'])
+        }, 10)
+      },
+    )
+    const answer = await call(url, '/')
+    expect([answer.status, answer.body.toString()]).toEqual([503, 'out of time'])
+    await until('the handler ended', () => ended)
+    expect((await call(url, '/')).status).toBe(503)
+  })
+
+  it('breaks the connection where what is to be sent is no message', async () => {
+    const url = await serving(
+      (_req, res) => res.end('x'),
+      async (next) => {
+        await next()
+        return { status: 200, statusText: undefined, headers: ['bad\nname', '1'], body: undefined }
+      },
+    )
+    await expect(call(url, '/')).rejects.toMatchObject({ code: 'ECONNRESET' })
+  })
+
   it('hands an error from before it to the framework', async () => {
     const url = await serving(
       () => expect.unreachable(),
