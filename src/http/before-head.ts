@@ -30,7 +30,12 @@ export function beforeHead(
     work().then(
       () => {
         over()
-        for (const send of waiting) send()
+        try {
+          for (const send of waiting) send()
+        } catch {
+          // Somebody else answered meanwhile: the rest of this answer has nowhere to go.
+          res.destroy()
+        }
         if (isFull) res.emit('drain')
       },
       (error: unknown) => {

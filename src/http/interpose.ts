@@ -55,8 +55,10 @@ export function interpose(parts: Interposition): void {
   sendWhole(res, known, known.body)
 }
 
-async function answer(parts: Interposition, original: NodeRequest): Promise<void> {
+async function answer(parts: Interposition, { method, url, scheme, host }: NodeRequest): Promise<void> {
   const { req, res, clock = systemClock } = parts
+  // What the client asked stays as it is, also once the handler is asked something else.
+  const original: HttpRequest = { method, url, scheme, host, headers: req.headers }
   let held: HeldResponse | undefined
   const next: Next = (request, { background }) => {
     if (background || held) return rerun(req, request, clock)
@@ -89,10 +91,12 @@ async function answer(parts: Interposition, original: NodeRequest): Promise<void
 
 /** The handler is to see what it is asked: with our validators, without conditions that we answer. */
 function takeHeaders(req: IncomingMessage, headers: HeaderRecord): void {
-  for (const name of Object.keys(req.headers)) if (headers[name] === undefined) delete req.headers[name]
+  const asked: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined) req.headers[name] = typeof value === 'string' ? value : [...value]
+    if (value !== undefined) asked[name] = typeof value === 'string' ? value : [...value]
   }
+  // Another object: the client's own fields still say what the client gets.
+  req.headers = asked
 }
 
 const internalError = (): HttpReply => ({

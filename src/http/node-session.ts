@@ -36,6 +36,7 @@ export function session<T extends object>(
     // Middleware that stands twice must not store twice.
     if (known.has(req)) return next()
     const refuse = (error: unknown): void => {
+      if (res.headersSent) return
       const refusal = sessionRefusal(error)
       for (const name of CONTENT) res.removeHeader(name)
       if (refusal) void sendReply(res, refusal)

@@ -171,6 +171,22 @@ export function adapterContract(name: string, start: () => Promise<Pair>): void 
         expect(newer).toBe(true)
       })
 
+      it('lets the handler confirm what is stored by its validator, and answers the client what the client asked', async () => {
+        const whole = await call(one, '/confirmed')
+        expect([whole.status, whole.body.toString()]).toEqual([200, 'whole'])
+        await until('the handler confirmed it', async () => {
+          const answer = await call(two, '/confirmed')
+          expect([answer.status, answer.body.toString()]).toEqual([200, 'whole'])
+          return (await pair.calls('confirmed')) > 0
+        })
+        for (const base of [one, two]) {
+          const answer = await call(base, '/confirmed')
+          expect([answer.status, answer.body.toString()]).toEqual([200, 'whole'])
+          const same = await call(base, '/confirmed', { headers: { 'if-none-match': '"v1"' } })
+          expect([same.status, same.body.length]).toEqual([304, 0])
+        }
+      })
+
       it("leaves errors to the framework's own handling, and does not store them", async () => {
         for (const base of [one, two, one]) {
           const failed = await call(base, '/boom')

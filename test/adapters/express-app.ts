@@ -41,6 +41,11 @@ export const startExpress: AppStart = async (shop) => {
     (_req, res) => void res.set('Surrogate-Key', 'lists').json(shop.list()),
   )
   app.get('/stale', cached(ROUTES.stale), (_req, res) => void res.json(shop.list()))
+  app.get('/confirmed', cached(ROUTES.confirmed), (req, res) => {
+    res.set('ETag', '"v1"')
+    if (shop.confirm(req.get('if-none-match')) === 'same') res.status(304).end()
+    else res.send('whole')
+  })
   app.get('/stream', cached(ROUTES.stream), (_req, res) => {
     Readable.from(shop.chunks()).pipe(res.type('text/plain'))
   })

@@ -42,6 +42,11 @@ export const startFastify: AppStart = async (shop) => {
     return shop.list()
   })
   app.get('/stale', { config: { holdfast: { cache: ROUTES.stale } } }, async () => shop.list())
+  app.get('/confirmed', { config: { holdfast: { cache: ROUTES.confirmed } } }, async (request, reply) => {
+    reply.header('ETag', '"v1"')
+    if (shop.confirm(request.headers['if-none-match']) === 'same') return reply.code(304).send()
+    return 'whole'
+  })
   app.get('/stream', { config: { holdfast: { cache: ROUTES.stream } } }, async (_request, reply) =>
     reply.type('text/plain').send(Readable.from(shop.chunks())),
   )

@@ -58,6 +58,10 @@ export const startHono: AppStart = async (shop) => {
   })
   app.get('/list', cached(ROUTES.list), (c) => c.json(shop.list(), 200, { 'Surrogate-Key': 'lists' }))
   app.get('/stale', cached(ROUTES.stale), (c) => c.json(shop.list()))
+  app.get('/confirmed', cached(ROUTES.confirmed), (c) => {
+    const same = shop.confirm(c.req.header('if-none-match')) === 'same'
+    return same ? c.body(null, 304, { ETag: '"v1"' }) : c.text('whole', 200, { ETag: '"v1"' })
+  })
   app.get('/stream', cached(ROUTES.stream), (c) =>
     c.body(streamOf(shop.chunks()), 200, { 'content-type': 'text/plain' }),
   )

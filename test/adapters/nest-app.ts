@@ -68,6 +68,12 @@ export const startNest: AppStart = async (shop) => {
       source.on('error', (error) => res.destroy(error))
       source.pipe(res)
     }
+    confirmed(req: Request, res: Response) {
+      res.set('ETag', '"v1"')
+      if (shop.confirm(req.get('if-none-match')) === 'whole') return 'whole'
+      res.status(304)
+      return undefined
+    }
     boom() {
       shop.boom()
     }
@@ -130,6 +136,7 @@ export const startNest: AppStart = async (shop) => {
   decorate(p, 'remove', Delete('tasks/:id'), HttpCode(204), Cached(ROUTES.taskWrite))
   decorate(p, 'list', Get('list'), Header('Surrogate-Key', 'lists'), Cached(ROUTES.list))
   decorate(p, 'stale', Get('stale'), Cached(ROUTES.stale))
+  decorate(p, 'confirmed', Get('confirmed'), Cached(ROUTES.confirmed))
   decorate(p, 'boom', Get('boom'), Cached(ROUTES.boom))
   decorate(p, 'private', Get('private'), Header('Cache-Control', 'private'), Cached(ROUTES.list))
   decorate(p, 'slow', Get('slow'), Cached({ ttl: '5m' }))

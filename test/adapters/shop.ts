@@ -77,6 +77,12 @@ export class Shop {
     return { call: this.calls.list ?? 0 }
   }
 
+  /** What a handler with a validator answers: `same` where it was asked with the one that holds. */
+  confirm(ifNoneMatch: string | undefined): 'same' | 'whole' {
+    this.called(ifNoneMatch === '"v1"' ? 'confirmed' : 'whole')
+    return ifNoneMatch === '"v1"' ? 'same' : 'whole'
+  }
+
   async order(body: unknown, ms = 0): Promise<{ order: number; of: string; body: unknown }> {
     this.called('order')
     if (ms > 0) await pause(ms)
@@ -116,6 +122,8 @@ export const ROUTES = {
   stream: { ttl: '5m' },
   boom: { ttl: '5m' },
   stale: { ttl: 50, stale: '5m' },
+  /** Stale at once, and confirmed by a validator of the handler's own. */
+  confirmed: { ttl: 1 },
 } as const
 
 /** What a session of the contract holds. */
