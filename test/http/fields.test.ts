@@ -222,6 +222,7 @@ describe('Vary', () => {
     expect(value('x-a', '1, 2')).not.toBe(value('x-a', '2, 1'))
     expect(value('x-a', 'A')).not.toBe(value('x-a', 'a'))
     expect(value('x-a', '"a, b"')).not.toBe(value('x-a', '"a,b"'))
+    expect(value('accept', 'a/b;p="X"')).not.toBe(value('accept', 'a/b;p="x"'))
     expect(selectingValue({}, 'x-a')).toBeNull()
     expect(value('x-a', '')).not.toBeNull()
   })

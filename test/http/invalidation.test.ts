@@ -189,6 +189,20 @@ describe('a purge', () => {
   )
 })
 
+describe('tags', () => {
+  it('are bounded in number, for each is one more name to read', async () => {
+    const many = (count: number) => Array.from({ length: count }, (_, i) => `t${i}`).join(' ')
+    for (const [count, said] of [
+      [128, 'stored'],
+      [129, 'detail=tags'],
+    ] as const) {
+      const site = new Site()
+      site.app = () => ok({ 'cache-control': 'max-age=60', 'surrogate-key': many(count) })
+      expect((await site.ask()).said).toContain(said)
+    }
+  })
+})
+
 describe('explain', () => {
   it('says how a request would be answered, and why, without asking the application', async () => {
     const site = new Site()

@@ -234,8 +234,8 @@ export const LEAK_CASES: readonly LeakCase[] = [
   {
     name: 'an absolute target with another host than the Host field',
     first: { host: 'bob.example', url: 'http://alice.example/' },
-    second: { host: 'alice.example', url: '/' },
-    whose: ({ host }) => host,
+    second: { host: 'bob.example', url: '/' },
+    whose: ({ host, url }) => (url.startsWith('http') ? new URL(url).host : host),
     needsScheme: true,
   },
   {
@@ -304,6 +304,11 @@ export const LEAK_CASES: readonly LeakCase[] = [
   user('two identities', undefined, { route: { identity } }),
   user('an identity and none', undefined, { second: {}, route: { identity } }),
   user('none and an identity', undefined, { first: {}, route: { identity } }),
+  {
+    name: 'two strangers with cookies where others have an identity',
+    ...by('cookie', 'sid=alice', 'sid=bob'),
+    route: { identity },
+  },
   {
     name: 'identities that look like parts of a key',
     ...by('x-user', 'alice i=bob', 'alice'),

@@ -181,6 +181,19 @@ describe('variants', () => {
     },
   )
 
+  it('that are asked for at once are stored each', async () => {
+    const site = new Site()
+    site.app = async ({ headers }) => {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      return ok({ 'cache-control': 'max-age=60', vary: 'X-A' }, String(headers['x-a']))
+    }
+    const ask = (a: string) => site.ask('/', { headers: { 'x-a': a } })
+    const names = ['1', '2', '1', '2']
+    expect((await Promise.all(names.map(ask))).map(({ text }) => text)).toEqual(names)
+    for (const name of names) expect((await ask(name)).said).toContain('hit')
+    expect(site.calls).toBe(2)
+  })
+
   it('by fields that a route knows of need no Vary', async () => {
     const site = new Site()
     site.app = ({ headers }) => ok({ 'cache-control': 'max-age=60' }, String(headers['x-plan']))
@@ -284,6 +297,21 @@ describe('heads and parts', () => {
   })
 })
 
+describe('parts that are asked for at once', () => {
+  it('do not keep the whole out of the store', async () => {
+    const site = new Site()
+    site.app = async ({ headers }) => {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      return headers.range ? { status: 206, headers: { 'cache-control': 'max-age=60' }, body: 'bo' } : fresh()
+    }
+    const headers = { range: 'bytes=0-1' }
+    const parts = await Promise.all([1, 2, 3].map(() => site.ask('/', { headers })))
+    expect(parts.map(({ status }) => status)).toEqual([206, 206, 206])
+    await site.ask()
+    expect((await site.ask()).said).toContain('hit')
+  })
+})
+
 describe('the client’s Cache-Control', () => {
   it('is a word of strangers in profile safe, and heard from whom the route trusts', async () => {
     for (const trusted of [false, true]) {
@@ -327,6 +355,11 @@ describe('the client’s Cache-Control', () => {
     const got = await site.ask('/', { headers: { 'cache-control': 'max-stale=20' } })
     expect(got.said).toBe('holdfast; hit; detail=stale; ttl=-10')
     expect((await site.ask('/', { headers: { 'cache-control': 'max-stale=5' } })).said).toContain('fwd=stale')
+    site.app = () => fresh({ 'cache-control': 'max-age=60, must-revalidate', etag: '"v1"' })
+    await site.ask('/strict')
+    await site.clock.advance(70_000)
+    const strict = await site.ask('/strict', { headers: { 'cache-control': 'max-stale' } })
+    expect(strict.said).toContain('fwd=stale')
   })
 })
 
@@ -343,7 +376,13 @@ describe('a stale response', () => {
       expect(headers['if-modified-since']).toBeDefined()
       return {
         status: 304,
-        headers: { etag: '"v1"', 'cache-control': 'max-age=100', 'x-n': '2', 'content-length': '999' },
+        headers: {
+          etag: '"v1"',
+          'cache-control': 'max-age=100',
+          'x-n': '2',
+          'content-length': '999',
+          'content-type': 'text/html',
+        },
       }
     }
     const confirmed = await site.ask()
@@ -352,6 +391,7 @@ describe('a stale response', () => {
     const hit = await site.ask()
     expect(hit.said).toContain('hit; ttl=100')
     expect(hit.get('x-n')).toBe('2')
+    expect(hit.get('content-type')).toBeUndefined()
     expect(hit.get('content-length')).toBe('4')
     expect(site.calls).toBe(2)
   })
@@ -458,7 +498,7 @@ describe('a stale response', () => {
     site.app = () => ok({ 'cache-control': 'no-store' }, 'new')
     expect((await site.ask()).text).toBe('new')
     expect(
-      (await site.http.explain({ method: 'GET', url: '/', headers: {}, host: 'shop.example' })).outcome,
-    ).toBe('miss')
+      (await site.http.explain({ method: 'GET', url: '/', headers: {}, host: 'shop.example' })).reason,
+    ).toBe('uri-miss')
   })
 })

@@ -75,7 +75,7 @@ describe('two processes on one Redis', () => {
 
   it('never store what one read before the other changed it [S3-15]', async () => {
     const slow = ask(0, '/race', { text: 'old', ms: 400 })
-    await until('it reads', async () => (await redis.cli('KEYS', '*:l:*race*')) !== '')
+    await until('it reads', async () => String(await redis.cli('KEYS', '*:l:*race*')) !== '')
     await ask(1, '/race', { method: 'PUT' })
     expect((await ask(1, '/race', { text: 'new' })).text).toBe('new')
     expect((await slow).text).toBe('old')

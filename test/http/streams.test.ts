@@ -76,6 +76,28 @@ describe('a body that comes in pieces', () => {
     }
   })
 
+  it('whose lengths contradict each other is still handed on', async () => {
+    const site = new Site()
+    site.app = () => ok({ ...LIFE, 'content-length': ['4', '5'] }, Readable.from(['bo', 'dy']))
+    expect(await site.ask()).toMatchObject({ text: 'body', said: expect.stringContaining('detail=length') })
+  })
+
+  it('of a refresh that may not be stored is not left open', async () => {
+    const site = new Site()
+    site.app = () => ok({ 'cache-control': 'max-age=60, stale-while-revalidate=60' })
+    await site.ask()
+    await site.clock.advance(70_000)
+    const body = new SlowBody()
+    body.push('half')
+    const closed = new Promise((resolve) => {
+      const source = Readable.from(body)
+      source.on('close', resolve)
+      site.app = () => ok({ 'cache-control': 'no-store' }, source)
+    })
+    await site.ask()
+    await closed
+  })
+
   it('over the bound passes through at the pace of its client, unstored', async () => {
     const site = new Site({ maxBodyBytes: 10 })
     let made = 0
