@@ -6,7 +6,7 @@
  * otherwise says what to install.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { aptInstall } from './apt-install.mjs'
 
 const quiet = process.argv.includes('--quiet')
 const say = (line) => quiet || console.log(line)
@@ -55,25 +55,5 @@ function install() {
     run('brew', ['install', 'redis'])
     return
   }
-  if (process.platform !== 'linux' || !version('apt-get')) return
-  const root = process.getuid?.() === 0
-  if (!root && spawnSync('sudo', ['-n', 'true']).status !== 0) return
-  console.log('redis-server was not found; installing it with apt-get')
-  const apt = (...args) => {
-    const words = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', ...args]
-    return root ? run(words[0], words.slice(1)) : run('sudo', ['-n', ...words])
-  }
-  // Debian starts a service on install unless this policy says no. Keep one that is already there.
-  const policy = '/usr/sbin/policy-rc.d'
-  const own = root && !existsSync(policy)
-  if (own) {
-    mkdirSync('/usr/sbin', { recursive: true })
-    writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
-  }
-  try {
-    apt('update')
-    apt('install', '-y', '--no-install-recommends', 'redis-server')
-  } finally {
-    if (own) rmSync(policy, { force: true })
-  }
+  aptInstall('redis-server')
 }
