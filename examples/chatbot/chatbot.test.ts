@@ -45,7 +45,7 @@ describe.each(['embedded', 'redis'] as const)('the chatbot on %s', (driver) => {
       ...env,
     })
     open.push({ close: () => rm(directory, { recursive: true, force: true }) }, made)
-    await vi.waitFor(async () => expect((await get(made, '/healthz')).body.status).toBe('ok'), SAVED)
+    await connected(made)
     return made
   }
   beforeAll(async () => {
@@ -242,6 +242,7 @@ describe('a conversation over Redis', () => {
       PORT: '0',
     }
     const before = await startChatbot(env)
+    await connected(before)
     const chat = await openChat(before.url)
     const one = await ChatClient.join(before.url, chat)
     await one.say('please call me back')
@@ -250,6 +251,7 @@ describe('a conversation over Redis', () => {
     expect((await one.closed).code).toBe(1001)
     const after = await startChatbot(env)
     open.push({ close: () => rm(directory, { recursive: true, force: true }) }, after)
+    await connected(after)
     const two = await ChatClient.join(after.url, chat)
     expect(two.frames[0]?.lines).toHaveLength(4)
     expect((await two.say('0912 345 678')).reply).toBe('We will call you at 0912345678, Ada Lovelace.')
@@ -279,6 +281,12 @@ async function ask({ url }: ChatbotServer, path: string, init: RequestInit = {})
 
 const get = (server: ChatbotServer, path: string, headers: Record<string, string> = {}) =>
   ask(server, path, { headers })
+
+/** A server serves from the start; with what it shares, once it has Redis. */
+async function connected(server: ChatbotServer): Promise<void> {
+  const isWell = async () => expect((await get(server, '/healthz')).body.status).toBe('ok')
+  await vi.waitFor(isWell, { timeout: 30_000 })
+}
 
 async function flip(server: ChatbotServer, chat: string, check_reply: boolean): Promise<unknown> {
   const init = { method: 'PUT', headers: OPERATOR, body: JSON.stringify({ check_reply }) }

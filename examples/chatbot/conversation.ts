@@ -27,7 +27,7 @@ export class Conversations {
       idle: '30m',
       absolute: '24h',
       onUnavailable: 'readonly',
-      deadline: '250ms',
+      deadline: '1s',
       maxBytes: 256 * 1024,
     })
   }
