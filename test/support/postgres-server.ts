@@ -51,10 +51,11 @@ exec 3<&0
 "$@" 3<&- </dev/null >>"$dir/server.log" 2>&1 &
 server=$!
 echo $server
-( cat <&3; kill -9 $(pgrep -P $server) $server; sleep 1; rm -rf "$dir" ) >/dev/null 2>&1 &
+( cat <&3; : >"$dir/orphan"; kill -9 $(pgrep -P $server) $server ) >/dev/null 2>&1 &
 watch=$!
 wait $server; code=$?
 kill $watch 2>/dev/null
+[ -e "$dir/orphan" ] && { sleep 1; rm -rf "$dir"; }
 exit $code
 `
 const running = new Set<Instance>()
