@@ -10,6 +10,7 @@ import { EmbeddedBackend } from './embedded-backend.ts'
 import { localSettings } from './local-settings.ts'
 import type { QueueOptions } from './options.ts'
 import { openParcelLog } from './parcel-log.ts'
+import { PostgresBackend } from './postgres/backend.ts'
 import { Queue } from './queue.ts'
 import { type QueueSettings, queueSettings } from './settings.ts'
 
@@ -55,17 +56,19 @@ export function createQueue<T>(setup: QueueSetup<T>): Queue<T> {
   const { fsync, ...place } = localSettings(options.spill)
   const own = { name, namespace, clock, random }
   const local = { queue: name, ...place, clock, random }
-  const backend = redis
-    ? redisBackend(own, redis, settings)
-    : new EmbeddedBackend({
-        ...local,
-        partitions: settings.partitions,
-        durability: settings.durability,
-        fsync,
-        dedupeMs: settings.dedupe,
-      })
+  const backend = options.postgres
+    ? new PostgresBackend({ ...settings, ...own, queue: name, connection: options.postgres })
+    : redis
+      ? redisBackend(own, redis, settings)
+      : new EmbeddedBackend({
+          ...local,
+          partitions: settings.partitions,
+          durability: settings.durability,
+          fsync,
+          dedupeMs: settings.dedupe,
+        })
   // Without Redis the local file is the queue itself: there is nothing to spill past.
-  const spills = redis && settings.whenDown === 'spill'
+  const spills = (redis || options.postgres) && settings.whenDown === 'spill'
   const openLog = spills
     ? () => openParcelLog({ ...local, queue: `${name}.spill`, fsync: fsync ?? 'always' })
     : undefined

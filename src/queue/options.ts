@@ -177,6 +177,12 @@ export interface QueueOptions<T> {
   whenDown?: 'spill' | 'refuse' | undefined
   spill?: SpillOptions | undefined
   outbox?: OutboxOptions | undefined
+  /**
+   * Keeps the queue in PostgreSQL (13 or later) by BullMQ's own backend instead of in Redis: a
+   * connection string, or options of a `pg` pool (`schema` for another schema than `bullmq`). An add is
+   * durable with the commit. For some hundred parcels a second.
+   */
+  postgres?: string | Readonly<Record<string, unknown>> | undefined
   /** After so long without a sign of life a worker's partitions go to others. @default '5s' */
   takeover?: Duration | undefined
   /** How long close() lets running batches finish. @default '10s' */

@@ -38,6 +38,7 @@ export interface QueueSettings {
 const KNOWN = [
   'handle', 'orderBy', 'id', 'dedupe', 'coalesce', 'schema', 'partitions', 'batch', 'concurrency', 'durability', 'replicas',
   'retry', 'timeout', 'maxBytes', 'pressure', 'parcel', 'deadline', 'whenDown', 'spill', 'outbox', 'takeover', 'grace',
+  'postgres',
 ] // biome-ignore format: a list of names reads better in rows
 const LEVELS: readonly Durability[] = ['memory', 'aof', 'replicated', 'outbox']
 

@@ -4,6 +4,7 @@ import type { Queue } from '../../src/queue/queue.ts'
 import { connectRedis, type RedisSource } from '../../src/redis/connect.ts'
 import type { QueueBackendUnderTest } from '../../src/testing/queue-backend.ts'
 import { queueContract } from '../../src/testing/queue-contract.ts'
+import { postgresMissing, startPostgres } from '../support/postgres-server.ts'
 import { PATIENT } from '../support/redis-cache.ts'
 import { REDIS_PLACES } from '../support/redis-places.ts'
 
@@ -24,14 +25,31 @@ for (const [name, open] of REDIS_PLACES) {
   })
 }
 
+describe.skipIf(postgresMissing() !== undefined)(postgresMissing() ?? 'with PostgreSQL', () => {
+  queueContract(api, "BullMQ's PostgreSQL backend", async () => {
+    const server = await startPostgres({ config: { max_connections: 200 } })
+    const postgres = { connectionString: server.url, max: 3 }
+    return keeping(undefined, () => server.stop(), { postgres })
+  })
+})
+
 function keeping(
   redis: ReturnType<typeof queueRedis> | undefined,
   stop: () => Promise<void>,
+  more: { readonly postgres?: Readonly<Record<string, unknown>> } = {},
 ): QueueBackendUnderTest {
   const made: Queue<never>[] = []
   return {
     create(name, options) {
-      const queue = createQueue({ deadline: 5_000, grace: 100, ...options, name, namespace: 'test', redis })
+      const queue = createQueue({
+        deadline: 5_000,
+        grace: 100,
+        ...options,
+        ...more,
+        name,
+        namespace: 'test',
+        redis,
+      })
       made.push(queue as unknown as Queue<never>) // only to close it
       return queue
     },

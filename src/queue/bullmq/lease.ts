@@ -1,8 +1,7 @@
-import type { Timer } from '../../base/clock.ts'
 import type { Reply } from '../../redis/link.ts'
 import type { RedisNode, RedisPort } from '../../redis/port.ts'
 import type { HeldParcel, PartitionLease, Settlement } from '../backend.ts'
-import { QueueUnavailable } from '../errors.ts'
+import { LeaseClock } from '../lease-clock.ts'
 import type { PartitionPlace } from './layout.ts'
 import type { BullJob, BullStore } from './library.ts'
 import { FREE, RENEW } from './scripts.ts'
@@ -27,19 +26,14 @@ export interface LeaseSetup {
 const NO_LOCK = '0'
 /** Most parcels asked for in one tick. */
 const MAX_STRIDE = 64
-/** Part of the lease's life that may pass before it counts as lost here: slack for clocks that run unevenly. */
-const TRUST = 0.9
 
 /** One partition of a queue in BullMQ, owned. */
 export class BullLease implements PartitionLease {
   readonly partition: number
   readonly fence: number
   readonly #setup: LeaseSetup
-  readonly #lost = new AbortController()
+  readonly #clock: LeaseClock
   readonly #held = new Set<string>()
-  #goodUntil: number
-  #renewal: Timer | undefined
-  #end: Timer | undefined
   #isAdopted = false
   #isReleased = false
   /** Parcels asked for next: as many as are likely to be there, since each is one command. */
@@ -50,17 +44,20 @@ export class BullLease implements PartitionLease {
     this.#setup = setup
     this.partition = setup.place.index
     this.fence = setup.fence
-    this.#goodUntil = setup.since + setup.ttl * TRUST
-    this.#watch()
-    this.#renewLater()
+    const { port, place, token, ttl, since, ended } = setup
+    this.#clock = new LeaseClock({
+      ...{ clock: port.clock, ttl, since, ended },
+      renew: async (deadline) =>
+        (await this.#node().eval(RENEW, [place.lease], [token, String(ttl)], { deadline })) === 1,
+    })
   }
 
   get lost(): AbortSignal {
-    return this.#lost.signal
+    return this.#clock.lost
   }
 
   async take(most: number): Promise<readonly HeldParcel[]> {
-    this.#assertHeld()
+    this.#clock.assertHeld()
     if (!this.#isAdopted) {
       // What an owner before us held and did not settle comes first again.
       await this.#returnForeign()
@@ -90,7 +87,7 @@ export class BullLease implements PartitionLease {
   }
 
   async settle(parcels: readonly Settlement[], done: readonly string[]): Promise<void> {
-    this.#assertHeld()
+    this.#clock.assertHeld()
     const { store, place, deadline } = this.#setup
     const node = this.#node()
     const sent: Promise<unknown>[] = []
@@ -122,17 +119,18 @@ export class BullLease implements PartitionLease {
   }
 
   async note(handle: string, note: string): Promise<void> {
-    this.#assertHeld()
+    this.#clock.assertHeld()
     await this.#setup.store.updateProgress(handle, note)
   }
 
   async release(): Promise<void> {
     if (this.#isReleased) return
     this.#isReleased = true
-    this.#stop()
-    const { port, place, token, deadline, ended } = this.#setup
+    const wasHeld = this.#clock.isHeld
+    this.#clock.stop()
+    const { place, token, deadline, ended } = this.#setup
     ended()
-    if (this.lost.aborted || port.clock.mono() >= this.#goodUntil) return
+    if (!wasHeld) return
     try {
       this.#held.clear()
       await this.#returnForeign()
@@ -152,7 +150,7 @@ export class BullLease implements PartitionLease {
     // A reply that is missing leaves a job active that nobody holds: the next look at the count finds it.
     const taken = await Promise.all(jobs)
     const [active = 0] = await counts
-    this.#assertHeld()
+    this.#clock.assertHeld()
     const parcels: HeldParcel[] = []
     for (const [job, id] of taken) {
       if (!job) continue
@@ -194,52 +192,6 @@ export class BullLease implements PartitionLease {
 
   #window(node: RedisNode): number {
     return Math.floor(node.serverNow() / this.#setup.dedupe)
-  }
-
-  #assertHeld(): void {
-    if (!this.#isReleased && !this.lost.aborted && this.#setup.port.clock.mono() < this.#goodUntil) return
-    throw new QueueUnavailable('this process does not own the partition any more')
-  }
-
-  #renewLater(ms = this.#setup.ttl / 3): void {
-    this.#renewal = this.#setup.port.clock.after(ms, () => void this.#renew())
-  }
-
-  async #renew(): Promise<void> {
-    const { port, place, token, ttl } = this.#setup
-    const sentAt = port.clock.mono()
-    const deadline = Math.max(50, Math.min(ttl / 3, this.#goodUntil - sentAt))
-    try {
-      const reply = await this.#node().eval(RENEW, [place.lease], [token, String(ttl)], { deadline })
-      if (reply !== 1) return this.#lose('somebody else owns the partition')
-      this.#goodUntil = sentAt + ttl * TRUST
-      if (!this.lost.aborted && !this.#isReleased) this.#renewLater()
-    } catch {
-      // Tried again until the lease can no longer be proven.
-      if (!this.lost.aborted && !this.#isReleased) this.#renewLater(Math.min(200, ttl / 10))
-    }
-  }
-
-  /** Does not rest on Redis: without a renewal in time the lease is lost, whatever the cause. */
-  #watch(): void {
-    const { clock } = this.#setup.port
-    this.#end = clock.after(Math.max(1, this.#goodUntil - clock.mono()), () => {
-      if (clock.mono() >= this.#goodUntil)
-        this.#lose('the lease of the partition could not be renewed in time')
-      else this.#watch()
-    })
-  }
-
-  #lose(why: string): void {
-    if (this.lost.aborted || this.#isReleased) return
-    this.#stop()
-    this.#lost.abort(new QueueUnavailable(why))
-    this.#setup.ended()
-  }
-
-  #stop(): void {
-    this.#renewal?.cancel()
-    this.#end?.cancel()
   }
 }
 

@@ -46,6 +46,7 @@ export interface BullLibrary {
     options: { connection: unknown; prefix: string; skipVersionCheck: true },
     more?: object,
   ): BullStore
+  createPostgresBackend(name: string, options: { connection: object }): BullStore
 }
 
 /** @throws ConfigError where the package is not installed */

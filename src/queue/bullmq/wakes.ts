@@ -1,4 +1,5 @@
 import type { RedisNode, RedisPort } from '../../redis/port.ts'
+import { Sleepers } from '../sleepers.ts'
 
 /**
  * How a worker hears that there is work: producers publish the numbers of the partitions that they
@@ -7,15 +8,13 @@ import type { RedisNode, RedisPort } from '../../redis/port.ts'
 export class Wakes {
   readonly #port: RedisPort
   readonly #channel: string
-  readonly #sleepers = new Set<{ readonly partitions: readonly number[]; wake(): void }>()
+  readonly #sleepers: Sleepers
   #listening: { readonly node: RedisNode; stop(): void } | undefined
-  /** Told of while nobody slept for them: the next who would sleep does not. */
-  readonly #missed = new Set<number>()
-  #isClosed = false
 
   constructor(port: RedisPort, channel: string) {
     this.#port = port
     this.#channel = channel
+    this.#sleepers = new Sleepers(port.clock)
   }
 
   tell(partitions: readonly number[], through: RedisPort, deadline: number): void {
@@ -28,28 +27,13 @@ export class Wakes {
   }
 
   wait(partitions: readonly number[], ms: number, signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.#isClosed) return Promise.resolve()
-    this.#listen()
-    const missed = partitions.filter((partition) => this.#missed.delete(partition))
-    if (missed.length > 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        timer.cancel()
-        signal.removeEventListener('abort', wake)
-        this.#sleepers.delete(sleeper)
-        resolve()
-      }
-      const sleeper = { partitions, wake }
-      const timer = this.#port.clock.after(ms, wake)
-      signal.addEventListener('abort', wake, { once: true })
-      this.#sleepers.add(sleeper)
-    })
+    if (!signal.aborted) this.#listen()
+    return this.#sleepers.wait(partitions, ms, signal)
   }
 
   close(): void {
-    this.#isClosed = true
+    this.#sleepers.close()
     this.#listening?.stop()
-    this.#wakeAll()
   }
 
   /** The node is asked for each time: after a move of the slot another one is to be listened to. */
@@ -58,22 +42,10 @@ export class Wakes {
     if (this.#listening?.node === node) return
     this.#listening?.stop()
     const stop = node.bus.subscribe([this.#channel], {
-      message: (text) => this.#hear(text),
+      message: (text) => this.#sleepers.wake(text.split(',').map(Number)),
       gap: () => {},
-      open: () => this.#wakeAll(),
+      open: () => this.#sleepers.wakeAll(),
     })
     this.#listening = { node, stop }
-  }
-
-  #hear(text: string): void {
-    for (const partition of text.split(',').map(Number)) {
-      const sleepers = [...this.#sleepers].filter((sleeper) => sleeper.partitions.includes(partition))
-      if (sleepers.length === 0) this.#missed.add(partition)
-      for (const sleeper of sleepers) sleeper.wake()
-    }
-  }
-
-  #wakeAll(): void {
-    for (const sleeper of [...this.#sleepers]) sleeper.wake()
   }
 }
