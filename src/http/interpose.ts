@@ -73,9 +73,10 @@ async function answer(parts: Interposition, { method, url, scheme, host }: NodeR
     reply = await parts.handle(original, next)
   } catch (error) {
     const target = held ? held.open() : res
-    // The handler's own answer broke off: there is nothing to say any more, and nobody to say it to.
-    if (error instanceof BrokenOff || target.headersSent) target.destroy()
-    else if (held) await sendReply(target, internalError())
+    if (target.headersSent) target.destroy()
+    // The handler let go of its answer before there was one, and nothing stored may stand in for it.
+    else if (error instanceof BrokenOff) await sendReply(target, failure(502, 'no answer'))
+    else if (held) await sendReply(target, failure(500, 'internal error'))
     else parts.proceed(error)
     return
   }
@@ -99,11 +100,11 @@ function takeHeaders(req: IncomingMessage, headers: HeaderRecord): void {
   req.headers = asked
 }
 
-const internalError = (): HttpReply => ({
-  status: 500,
+const failure = (status: number, text: string): HttpReply => ({
+  status,
   statusText: undefined,
   headers: ['Content-Type', 'text/plain', 'Cache-Control', 'no-store'],
-  body: Buffer.from('internal error'),
+  body: Buffer.from(text),
 })
 
 /**

@@ -251,6 +251,11 @@ describe('a handler that is held back', () => {
     expect((await call(url, '/')).status).toBe(503)
   })
 
+  it('is answered for with 502 where it let go of its answer before there was one', async () => {
+    const url = await serving((_req, res) => res.destroy(), through)
+    expect((await call(url, '/')).status).toBe(502)
+  })
+
   it('breaks the connection where what is to be sent is no message', async () => {
     const url = await serving(
       (_req, res) => res.end('x'),

@@ -4,6 +4,7 @@ import { createCache } from '../../../src/cache/create.ts'
 import { createHttpCache } from '../../../src/http/engine.ts'
 import { NodeRequest, sendReply } from '../../../src/http/node-bridge.ts'
 import type { HttpProfile } from '../../../src/http/options.ts'
+import { startExpress, startFastify, startHono } from './adapter-targets.ts'
 import { OriginClient } from './origin-client.ts'
 
 export interface Target {
@@ -11,11 +12,14 @@ export interface Target {
   close(): Promise<void>
 }
 
-/** Starts a caching reverse proxy in front of the judge's origin. Adapters add theirs below. */
+/** Starts a caching reverse proxy in front of the judge's origin. */
 export type StartTarget = (originPort: number, profile: HttpProfile) => Promise<Target>
 
 export const TARGETS: Readonly<Record<string, StartTarget>> = {
   engine: startEngine,
+  express: startExpress,
+  fastify: startFastify,
+  hono: startHono,
 }
 
 async function startEngine(originPort: number, profile: HttpProfile): Promise<Target> {
