@@ -30,12 +30,23 @@ export class Sleepers {
     })
   }
 
+  /** Partitions for which somebody sleeps. */
+  get asleep(): readonly number[] {
+    return [...this.#asleep].flatMap(({ partitions }) => partitions)
+  }
+
+  /** Something was added: who does not sleep for it now will not when he next would. */
   wake(partitions: Iterable<number>): void {
     for (const partition of partitions) {
-      const sleepers = [...this.#asleep].filter((sleeper) => sleeper.partitions.includes(partition))
-      if (sleepers.length === 0) this.#missed.add(partition)
-      for (const sleeper of sleepers) sleeper.wake()
+      if (!this.nudge(partition)) this.#missed.add(partition)
     }
+  }
+
+  /** Something is there. False when nobody slept for it. */
+  nudge(partition: number): boolean {
+    const sleepers = [...this.#asleep].filter((sleeper) => sleeper.partitions.includes(partition))
+    for (const sleeper of sleepers) sleeper.wake()
+    return sleepers.length > 0
   }
 
   wakeAll(): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { systemClock } from '../base/clock.ts'
 import type { Outcome } from '../queue/options.ts'
 import { type Note, notes, QUICK_RETRY, type QueueBackendUnderTest } from './queue-backend.ts'
 import type { TestApi } from './test-api.ts'
@@ -46,7 +47,7 @@ export function queueFailureContract(
       retry: QUICK_RETRY,
       handle: ([message]) => {
         attempts.push(message!.attempt)
-        times.push(performance.now())
+        times.push(systemClock.mono())
         return [attempts.length < 3 ? { retry: true, after: 60 } : { ok: true }]
       },
     })

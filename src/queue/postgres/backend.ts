@@ -1,4 +1,4 @@
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
 import { ConfigError } from '../../base/errors.ts'
 import { encodePart } from '../../base/key.ts'
 import type { Random } from '../../base/random.ts'
@@ -8,7 +8,7 @@ import { QueueMismatch, QueueUnavailable } from '../errors.ts'
 import { Sleepers } from '../sleepers.ts'
 import { PostgresLease } from './lease.ts'
 import { openStore, type PostgresConnection, type PostgresStore, verdictOf, within } from './store.ts'
-import { ACQUIRE, BEAT, LOOK, NOW, TABLES } from './tables.ts'
+import { ACQUIRE, BEAT, LOOK, NOW, TABLES, WAITING } from './tables.ts'
 
 export interface PostgresSetup {
   readonly clock: Clock
@@ -28,7 +28,7 @@ interface Opened {
   readonly letters: BullLetters
 }
 
-/** How long an idle worker sleeps before it looks whether another process added something, ms. */
+/** How often sleeping workers look whether another process added something, ms. */
 const POLL = 100
 
 /**
@@ -44,6 +44,7 @@ export class PostgresBackend implements QueueBackend {
   readonly #self: string
   readonly #sleepers: Sleepers
   readonly #leases = new Set<PostgresLease>()
+  #poll: Timer | undefined
   #opening: Promise<Opened> | undefined
   #opened: Opened | undefined
 
@@ -124,7 +125,29 @@ export class PostgresBackend implements QueueBackend {
   }
 
   wait(partitions: readonly number[], ms: number, signal: AbortSignal): Promise<void> {
-    return this.#sleepers.wait(partitions, Math.min(ms, POLL), signal)
+    this.#pollLater()
+    return this.#sleepers.wait(partitions, ms, signal)
+  }
+
+  /** One look for all partitions whose workers sleep, as long as any does. */
+  #pollLater(): void {
+    this.#poll ??= this.#setup.clock.after(POLL, () => {
+      const names = this.#sleepers.asleep.map((partition) => this.#names[partition]!)
+      if (names.length === 0) {
+        this.#poll = undefined
+        return
+      }
+      const look = this.#query(WAITING, [names]).then(({ rows }) => {
+        for (const { queue } of rows) this.#sleepers.nudge(this.#names.indexOf(String(queue)))
+      })
+      // Where it fails, the sleepers look by themselves when their time is over.
+      void look
+        .catch(() => {})
+        .then(() => {
+          this.#poll = undefined
+          this.#pollLater()
+        })
+    })
   }
 
   bury(letters: readonly Letter[]): Promise<void> {
@@ -180,6 +203,7 @@ export class PostgresBackend implements QueueBackend {
 
   async close(): Promise<void> {
     this.#sleepers.close()
+    this.#poll?.cancel()
     await Promise.allSettled([...this.#leases].map((lease) => lease.release()))
     const opened = await this.#opening?.catch(() => undefined)
     if (!opened) return

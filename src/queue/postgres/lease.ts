@@ -29,6 +29,7 @@ export class PostgresLease implements PartitionLease {
   readonly #held = new Set<string>()
   /** Statements run one after the other: over a pool their order would not be known. */
   #last: Promise<unknown> = Promise.resolve()
+  #isAdopted = false
   #isReleased = false
 
   constructor(setup: PostgresLeaseSetup) {
@@ -52,7 +53,11 @@ export class PostgresLease implements PartitionLease {
   take(most: number): Promise<readonly HeldParcel[]> {
     return this.#inTurn(async () => {
       const { store } = this.#setup
-      await this.#returnForeign()
+      if (!this.#isAdopted) {
+        // What an owner before us held and did not settle comes first again.
+        await this.#returnForeign()
+        this.#isAdopted = true
+      }
       const parcels: HeldParcel[] = []
       while (parcels.length < most) {
         const [job, id] = await store.moveToActive(NO_LOCK).catch((error: unknown) => {
@@ -62,11 +67,12 @@ export class PostgresLease implements PartitionLease {
         })
         if (!job) break
         this.#held.add(id)
-        const { parcel } = JSON.parse(job.data) as { parcel?: string }
+        // Somebody else's job may hold anything.
+        const data = JSON.parse(job.data) as { parcel?: unknown } | null
         parcels.push({
           handle: id,
           position: Number(id),
-          text: parcel ?? job.data,
+          text: typeof data?.parcel === 'string' ? data.parcel : job.data,
           count: Number.parseInt(job.name, 10) || 1,
           deliveries: job.attemptsStarted ?? 1,
           note: typeof job.progress === 'string' ? job.progress : undefined,
@@ -74,7 +80,7 @@ export class PostgresLease implements PartitionLease {
       }
       // A lease that lapsed meanwhile may have handed the rest to another.
       this.#life.assertHeld()
-      if (parcels.length === 0 || (await this.#isAlone())) return parcels
+      if (await this.#isAlone()) return parcels
       for (const { handle } of parcels) this.#held.delete(handle)
       await this.#returnForeign()
       return []

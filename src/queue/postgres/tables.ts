@@ -27,3 +27,8 @@ export const BEAT = `WITH gone AS (DELETE FROM holdfast_worker WHERE queue = $1 
 export const LOOK = `SELECT
   coalesce(sum(coalesce(nullif(split_part(name, ' ', 1), '')::int, 1)), 0)::bigint AS depth, min(added_at_ms) AS oldest
   FROM job WHERE queue = ANY($1) AND state IN ('waiting', 'active')`
+
+/** Of these queues those that have something and are not paused. */
+export const WAITING = `SELECT q AS queue FROM unnest($1::text[]) AS q
+  WHERE EXISTS (SELECT 1 FROM job WHERE queue = q AND state = 'waiting')
+  AND NOT EXISTS (SELECT 1 FROM meta WHERE queue = q AND field = 'paused' AND value = '1')`
