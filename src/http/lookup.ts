@@ -45,7 +45,7 @@ type Step =
 export function fromMemory(desk: Desk, ask: Ask): HttpReply | undefined {
   let { key } = ask
   for (let slot = 0; slot < MAX_SLOTS; slot++) {
-    const entry = desk.judged.peek(desk.cache.nameOf(key))
+    const entry = desk.judged.peek(desk.recollection.nameOf(desk.cache, key))
     const found = entry?.memo?.value
     if (entry === undefined || !(found instanceof StoredResponse)) return undefined
     const now = desk.now()

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts'
+import type { Cache } from '../cache/cache.ts'
 import { Lru } from '../memory/lru.ts'
 import type { Ask } from './ask.ts'
 import { variantDigest } from './vary.ts'
@@ -8,9 +9,11 @@ const ALONE_MS = 10_000
 /** Then variants are counted anew: most of those that were seen are gone by then. */
 const VARIANTS_MS = 3_600_000
 const MAX_KEYS = 10_000
+const MAX_NAMES = 2_000
 
 /** What this process remembers of keys beside what is stored. Forgetting it costs time, never truth. */
 export class Recollection {
+  readonly #names = new Map<string, string>()
   readonly #clock: Clock
   readonly #maxVariants: number
   readonly #alone = new Lru<{ readonly until: number }>({ maxEntries: MAX_KEYS, maxBytes: MAX_KEYS })
@@ -22,6 +25,17 @@ export class Recollection {
   constructor(clock: Clock, maxVariants: number) {
     this.#clock = clock
     this.#maxVariants = maxVariants
+  }
+
+  /** The name of a key in the store; those with a query take longer to write than to remember. */
+  nameOf(cache: Cache, key: string): string {
+    let name = this.#names.get(key)
+    if (name === undefined) {
+      name = cache.nameOf(key)
+      if (this.#names.size >= MAX_NAMES) this.#names.clear()
+      this.#names.set(key, name)
+    }
+    return name
   }
 
   /** Whether the last answer was for its one client only: then waiting for another's load is in vain. */
