@@ -164,14 +164,15 @@ async function parcels(url: string, pool: Pool, suffix: string): Promise<Pipelin
   const queue = hf.queue<ChatMessage>(name, {
     orderBy: (m) => m.session,
     batch: BATCH,
-    // Two transactions at a time: the fewer, the larger the batches.
+    // The fewer partitions, the larger the parcels; the fewer transactions at a time, the larger the batches.
+    partitions: 4,
     concurrency: 2,
     handle: applyBatch<ChatMessage>({ db: pool, table: 'by_parcels', id: 'id', columns }),
   })
   await queue.pauseHere()
   await queue.stats()
   return {
-    name: `Holdfast: parcels, batches of ${BATCH}, applyBatch`,
+    name: `Holdfast: parcels, 4 partitions, batches of ${BATCH}, applyBatch`,
     table: 'by_parcels',
     add: (i) => queue.add(message(i)),
     begin: async () => queue.resumeHere(),
