@@ -45,13 +45,13 @@ async function benchAdds(url: string, pool: Pool): Promise<string[]> {
   const client = await createClient({ url }).connect()
   await newTable(pool, 'per_row')
   const pressure = { depth: 100_000_000 }
-  const queue = hf.queue<ChatMessage>('messages', { orderBy: (m) => m.session, pressure })
+  const queue = hf.queue<ChatMessage>('messages', { orderBy: (m) => m.session, partitions: 4, pressure })
   // BullMQ counts on a raw client of node-redis, as its documentation shows.
   const bull = new BullQueue('messages', { connection: client as never, skipVersionCheck: true })
   const drop = new DropAll(url)
   const contestants: Contestant[] = [
     { name: 'BullMQ add', run: (i) => bull.add('message', message(i), { removeOnComplete: true }) },
-    { name: 'Holdfast add', run: (i) => queue.add(message(i)) },
+    { name: 'Holdfast add (4 partitions)', run: (i) => queue.add(message(i)) },
     {
       name: 'raw XADD (nothing else done)',
       run: (i) => client.xAdd('raw', '*', { data: JSON.stringify(message(i)) }),

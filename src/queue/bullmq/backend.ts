@@ -64,7 +64,7 @@ export class BullmqBackend implements QueueBackend {
 
   async put(parcels: readonly Parcel[]): Promise<readonly (Error | undefined)[]> {
     const { adding, barrier } = this.#ready()
-    const { adds, deadline } = this.#setup
+    const { adds } = this.#setup
     const counts = new Map<number, number>()
     const sent = parcels.map((parcel) => {
       const { partition, text, count, at } = parcel
@@ -77,13 +77,13 @@ export class BullmqBackend implements QueueBackend {
     await Promise.resolve().then(() => undefined)
     // WAIT and WAITAOF speak of what came over their own connection: a new one would vouch for nothing.
     const nodes = new Map<RedisNode, number>()
-    for (const [partition, count] of counts) {
-      const key = this.#place.partitions[partition]!.count
-      const node = adds.nodeFor(key)
+    const told = new Map<RedisNode, [partition: number, count: number][]>()
+    for (const entry of counts) {
+      const node = adds.nodeFor(this.#place.partitions[entry[0]]!.count)
       nodes.set(node, node.generation)
-      const words = [String(count), this.#place.wake, String(partition)]
-      node.eval(ADDED, [key], words, { deadline }).catch(ignore)
+      told.set(node, [...(told.get(node) ?? []), entry])
     }
+    for (const [node, entries] of told) this.#tell(node, entries)
     if (!barrier) return Promise.all(verdicts)
     await Promise.all(verdicts)
     const held = new Map<RedisNode, Error | undefined>()
@@ -101,6 +101,18 @@ export class BullmqBackend implements QueueBackend {
       const node = adds.nodeFor(this.#place.partitions[parcels[i]!.partition]!.count)
       return verdict ?? held.get(node)
     })
+  }
+
+  #tell(node: RedisNode, entries: readonly [partition: number, count: number][]): void {
+    const { adds, deadline } = this.#setup
+    // In a Cluster the keys of two partitions hardly ever share a slot.
+    const groups = adds.topology === 'cluster' ? entries.map((entry) => [entry]) : [entries]
+    for (const group of groups) {
+      const keys = group.map(([partition]) => this.#place.partitions[partition]!.count)
+      const partitions = group.map(([partition]) => partition).join(',')
+      const words = [this.#place.wake, partitions, ...group.map(([, count]) => String(count))]
+      node.eval(ADDED, keys, words, { deadline }).catch(ignore)
+    }
   }
 
   async lease(partition: number): Promise<PartitionLease | undefined> {

@@ -72,14 +72,14 @@ return {wait + active, messages, at or '', paused}
 )
 
 /**
- * After an add: counts its messages and tells the workers. One command for both, as it comes with
- * every flush. What it says is a hint, so it need not be one step with the add.
- * KEYS count · ARGV messages, channel, partition
+ * After adds: counts their messages and tells the workers. One command for both and, where slots do not
+ * matter, for all partitions of a flush. What it says is a hint, so it need not be one step with the adds.
+ * KEYS counts … · ARGV channel, partitions joined by ',', messages …
  */
 export const ADDED = defineScript(
   'queue-added',
   `
-redis.call('HINCRBY', KEYS[1], 'added', ARGV[1])
-return redis.call('PUBLISH', ARGV[2], ARGV[3])
+for i, key in ipairs(KEYS) do redis.call('HINCRBY', key, 'added', ARGV[i + 2]) end
+return redis.call('PUBLISH', ARGV[1], ARGV[2])
 `,
 )
