@@ -1,10 +1,10 @@
-import { ConfigError, RedisReplyError, RedisTimeout } from '../../base/errors.ts'
+import { ConfigError } from '../../base/errors.ts'
 import { BullmqClient } from '../../redis/bullmq-client.ts'
 import { firstConnection } from '../../redis/first-connection.ts'
 import type { Reply } from '../../redis/link.ts'
 import type { RedisNode, RedisPort } from '../../redis/port.ts'
 import type { BackendStats, Letter, Parcel, PartitionLease, QueueBackend } from '../backend.ts'
-import { QueueMismatch, QueueUnavailable, QueueUncertain } from '../errors.ts'
+import { QueueMismatch, QueueUnavailable } from '../errors.ts'
 import type { Durability } from '../options.ts'
 import { type Barrier, barrierFor } from './durability.ts'
 import { type QueuePlace, queuePlace } from './layout.ts'
@@ -12,6 +12,7 @@ import { BullLease } from './lease.ts'
 import { BullLetters } from './letters.ts'
 import { type BullStore, loadBullmq } from './library.ts'
 import { ACQUIRE, ADDED, BEAT, LOOK } from './scripts.ts'
+import { uncertain, verdictOf } from './verdicts.ts'
 import { Wakes } from './wakes.ts'
 
 export interface BullmqSetup {
@@ -283,20 +284,6 @@ interface Opened {
   readonly adding: readonly BullStore[]
   readonly letters: BullLetters
   readonly barrier: Barrier
-}
-
-function verdictOf(error: unknown): Error {
-  return error instanceof RedisTimeout ? uncertain(error) : refused(error)
-}
-
-function uncertain(error: unknown): Error {
-  return new QueueUncertain('Redis did not confirm the message in time', { cause: error })
-}
-
-function refused(error: unknown): Error {
-  const why =
-    error instanceof RedisReplyError ? `Redis refused it (${error.prefix})` : 'Redis is not reachable'
-  return new QueueUnavailable(why, { cause: error })
 }
 
 function ignore(): void {}
