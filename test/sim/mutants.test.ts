@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { bundle, runBundle } from './bundle.ts'
 import { MUTANTS } from './mutants.ts'
 
-const TIMEOUT_MS = 60_000
+const TIMEOUT_MS = 180_000
 
 describe('the mutation gate', () => {
   it(
