@@ -93,6 +93,7 @@ export function createAdmin(options: AdminOptions): Admin {
         params,
         query,
         audit,
+        uptimeSeconds: Math.floor((clock.mono() - began) / 1_000),
         record,
         need: needOf(principal),
       })
