@@ -29,7 +29,12 @@ afterEach(async () => {
 let names = 0
 describe.each(['memory', 'Redis'])('administration of a cache in %s', (where) => {
   function instance(): Holdfast {
-    const hf = holdfast({ namespace: `adm${names++}`, redis: where === 'Redis' ? redis.url : undefined })
+    const hf = holdfast({
+      namespace: `adm${names++}`,
+      redis: where === 'Redis' ? redis.url : undefined,
+      // What is asked here is not how a busy machine degrades.
+      deadlines: { connect: '10s', read: '10s', write: '10s', invalidate: '10s' },
+    })
     open.push(hf)
     return hf
   }
