@@ -88,8 +88,8 @@ export interface RetryOptions {
   /** Longest pause. @default '30s' */
   most?: Duration | undefined
   /**
-   * While every call throws and nothing succeeds, the fault is taken for the target's, not the
-   * messages', and nobody dies of it until so long has passed. @default '5m'
+   * While every call throws and nothing succeeds in this process, the fault is taken for the target's,
+   * not the messages', and nobody dies of it until so long has passed. @default '5m'
    */
   outage?: Duration | undefined
 }

@@ -12,7 +12,7 @@ import type { BatchHandler, Message } from './options.ts'
 import { readParcel, type StoredMessage } from './parcel-text.ts'
 import type { QueueSettings } from './settings.ts'
 import { Settlements } from './settlements.ts'
-import { Trials } from './trials.ts'
+import { type Progress, Trials } from './trials.ts'
 
 export interface WorkerSetup<T> {
   readonly clock: Clock
@@ -24,6 +24,7 @@ export interface WorkerSetup<T> {
   readonly handle: BatchHandler<T>
   /** Of all partitions of the queue in this process. */
   readonly places: Bulkhead
+  readonly progress: Progress
 }
 
 /** How long an idle worker sleeps at most before it looks by itself, ms. */
@@ -60,9 +61,8 @@ export class PartitionWorker<T> {
   constructor(setup: WorkerSetup<T>, lease: PartitionLease) {
     this.#setup = setup
     this.#lease = lease
-    const { clock, random, settings } = setup
     this.#settlements = new Settlements({ ...setup, lease, stop: this.#stop.signal })
-    this.#trials = new Trials(clock, random, settings.retry, (item) => {
+    this.#trials = new Trials(setup, setup.settings.retry, (item) => {
       if (item.message.u) this.#settlements.remember(item.message.i)
       this.#finish(item)
     })

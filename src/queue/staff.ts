@@ -19,9 +19,9 @@ export class Staff<T> {
   readonly #round: number
   readonly #running: Promise<void>
 
-  constructor(setup: Omit<WorkerSetup<T>, 'places'>) {
+  constructor(setup: Omit<WorkerSetup<T>, 'places' | 'progress'>) {
     const { concurrency, partitions } = setup.settings
-    this.#setup = { ...setup, places: new Bulkhead(concurrency, partitions) }
+    this.#setup = { ...setup, places: new Bulkhead(concurrency, partitions), progress: { successes: 0 } }
     // Two looks within the life of a lease: a partition whose owner died is taken up soon after.
     this.#round = Math.min(1_000, setup.settings.takeover / 4)
     this.#running = this.#run()

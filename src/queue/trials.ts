@@ -5,6 +5,11 @@ import type { Answer, Verdict } from './handler-call.ts'
 import type { Item } from './line.ts'
 import type { QueueSettings } from './settings.ts'
 
+/** What all partitions of a queue in this process came to: they write to one target. */
+export interface Progress {
+  successes: number
+}
+
 type Failure = Exclude<Answer, { outcome: 'answered' | 'lost' }>
 
 /**
@@ -20,9 +25,18 @@ export class Trials {
   readonly #done: (item: Item) => void
   /** Messages alone in their call that failed, since any succeeded. */
   #lonelyFailures = 0
-  #successes = 0
+  readonly #progress: Progress
 
-  constructor(clock: Clock, random: Random, retry: QueueSettings['retry'], done: (item: Item) => void) {
+  constructor(
+    {
+      clock,
+      random,
+      progress,
+    }: { readonly clock: Clock; readonly random: Random; readonly progress: Progress },
+    retry: QueueSettings['retry'],
+    done: (item: Item) => void,
+  ) {
+    this.#progress = progress
     this.#clock = clock
     this.#random = random
     this.#retry = retry
@@ -35,13 +49,13 @@ export class Trials {
    */
   hear(batch: readonly Item[], verdicts: readonly Verdict[]): void {
     const waiting = new Set<string>()
-    const before = this.#successes
+    const before = this.#progress.successes
     for (const [i, item] of batch.entries()) {
       if (item.order !== undefined && waiting.has(item.order)) continue
       this.#judge(item, verdicts[i] as Verdict)
       if (item.order !== undefined && !item.isOver && item.doom === undefined) waiting.add(item.order)
     }
-    if (this.#successes > before) this.#lonelyFailures = 0
+    if (this.#progress.successes > before) this.#lonelyFailures = 0
   }
 
   /**
@@ -61,9 +75,9 @@ export class Trials {
       return
     }
     only.failures++
-    only.firstFailure ??= { at: now, successes: this.#successes }
+    only.firstFailure ??= { at: now, successes: this.#progress.successes }
     const { at, successes } = only.firstFailure
-    const isItsOwn = this.#successes > successes || now - at >= outage
+    const isItsOwn = this.#progress.successes > successes || now - at >= outage
     if (only.failures >= attempts && isItsOwn) {
       only.doom = reason
       return
@@ -77,7 +91,7 @@ export class Trials {
 
   #judge(item: Item, verdict: Verdict): void {
     if (verdict.is === 'ok') {
-      this.#successes++
+      this.#progress.successes++
       this.#done(item)
       return
     }
