@@ -121,6 +121,26 @@ export class Line {
     return { batch, nextAt }
   }
 
+  /**
+   * One message alone, the one that failed least: while everything fails, each gets its turn, so that
+   * one that can succeed shows that it is the others' own fault.
+   */
+  probe(now: number): { batch: Item[]; nextAt: number } {
+    const seen = new Set<string>()
+    let best: Item | undefined
+    let nextAt = Number.POSITIVE_INFINITY
+    for (const item of this.#items) {
+      if (item.isOver || item.isInHand) continue
+      if (item.order !== undefined) {
+        if (seen.has(item.order)) continue
+        seen.add(item.order)
+      }
+      if (item.notBefore > now) nextAt = Math.min(nextAt, item.notBefore)
+      else if (!best || item.failures < best.failures) best = item
+    }
+    return { batch: best ? [best] : [], nextAt }
+  }
+
   /** Forgets what is over. */
   sweep(): void {
     if (!this.#items.some((item) => item.isOver)) return

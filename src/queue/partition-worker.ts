@@ -112,7 +112,7 @@ export class PartitionWorker<T> {
     const now = clock.mono()
     const { pausedUntil } = this.#trials
     if (pausedUntil > now) return this.#nap(pausedUntil - now)
-    const { batch, nextAt } = this.#line.pick(size, now)
+    const { batch, nextAt } = this.#choose(now)
     const [first] = batch
     if (!first) {
       // Only what waits for its retry is here: others may be worked on meanwhile, up to a bound.
@@ -147,7 +147,12 @@ export class PartitionWorker<T> {
     const { size } = settings.batch
     this.#isDry = false
     while (this.#line.length < size && !this.#isDry && !this.#stop.signal.aborted) await this.#fill()
-    return this.#line.pick(size, clock.mono()).batch
+    return this.#choose(clock.mono()).batch
+  }
+
+  #choose(now: number): { batch: Item[]; nextAt: number } {
+    if (this.#trials.isProbing) return this.#line.probe(now)
+    return this.#line.pick(this.#setup.settings.batch.size, now)
   }
 
   async #turn(batch: readonly Item[]): Promise<void> {

@@ -43,6 +43,11 @@ export class Trials {
     this.#done = done
   }
 
+  /** Nothing succeeded since a message failed alone. */
+  get isProbing(): boolean {
+    return this.#lonelyFailures > 0
+  }
+
   /**
    * Once a message is to be tried again, what the handler says of later ones of its key is not heard:
    * they come again behind it, in their order.

@@ -161,6 +161,34 @@ export function queueFailureContract(
     )
   })
 
+  it('lets several poisoned messages at the head of the line block nobody but their keys', async () => {
+    const seen = new Set<string>()
+    const queue = place().create<Note>(fresh(), {
+      partitions: 1,
+      orderBy: (note) => note.session,
+      batch: 50,
+      // An outage is believed for as long as it is by default: none is seen here.
+      retry: { first: 2, most: 20, attempts: 3 },
+      handle(batch) {
+        if (batch.some(({ body }) => body.n === 0 && body.session < 's4')) throw new Error('poison')
+        for (const { body } of batch) seen.add(`${body.session}/${body.n}`)
+      },
+    })
+    await queue.pause()
+    for (let n = 0; n < 5; n++) {
+      await queue.addMany(Array.from({ length: 10 }, (_, s) => ({ session: `s${s}`, n })))
+    }
+    await queue.resume()
+    await queue.drain()
+    assert.equal(seen.size, 46)
+    assert.deepEqual((await queue.dead.list()).map(({ body }) => `${body.session}/${body.n}`).sort(), [
+      's0/0',
+      's1/0',
+      's2/0',
+      's3/0',
+    ])
+  })
+
   it('gives up a call that hangs, aborts its signal, and goes on with the others', async () => {
     const seen: number[] = []
     let aborted = 0
