@@ -222,7 +222,9 @@ export class BullmqBackend implements QueueBackend {
     }
     const opened = await this.#opening?.catch(() => undefined)
     // They share our port, which stays open: only their listeners go.
-    await Promise.allSettled([opened?.roots.map((root) => root.close())])
+    await Promise.allSettled(opened?.roots.map((root) => root.close()) ?? [])
+    // Opened for this queue alone.
+    if (this.#setup.adds !== port) await this.#setup.adds.close()
   }
 
   #ready(): Opened {
