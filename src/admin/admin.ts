@@ -5,7 +5,6 @@ import { refuseUnknown } from '../base/options.ts'
 import type { Holdfast } from '../holdfast.ts'
 import { Audit } from './audit.ts'
 import { Doorkeeper, type DoorOptions } from './doorkeeper.ts'
-import { allows } from './permissions.ts'
 import type { Principal } from './principal.ts'
 import { Refused } from './problem.ts'
 import { checkQuery, type Match, matchRoute, needOf, type Route, type RouteContext } from './route.ts'
@@ -79,9 +78,12 @@ export function createAdmin(options: AdminOptions): Admin {
   ): Promise<object> => {
     const name = `${route.method} ${route.path}`
     const target = Object.values(params).join(' ')
-    if (!allows(principal.edition, route.permission)) {
+    const need = needOf(principal)
+    try {
+      need(route.permission)
+    } catch (refused) {
       await record(name, target, 'refused')
-      throw new Refused(403, `The edition ${principal.edition} does not include ${route.permission}.`)
+      throw refused
     }
     checkQuery(route, query)
     const cache = principal.namespace === undefined ? hf.cache : hf.cache.namespace(principal.namespace)
@@ -95,7 +97,7 @@ export function createAdmin(options: AdminOptions): Admin {
         audit,
         uptimeSeconds: Math.floor((clock.mono() - began) / 1_000),
         record,
-        need: needOf(principal),
+        need,
       })
     } catch (error) {
       if (route.method !== 'GET') await record(name, target, error instanceof Refused ? 'refused' : 'failed')

@@ -1,4 +1,5 @@
 import { firstConnection } from './first-connection.ts'
+import { parseInfo } from './identity.ts'
 import type { RedisPort } from './port.ts'
 
 /** INFO of one server as it stands: field to text. */
@@ -14,17 +15,7 @@ export async function serverInfo(port: RedisPort): Promise<readonly ServerInfo[]
   await firstConnection(port)
   return Promise.all(
     port.nodes().map(async (node) => {
-      const text = String(await node.send(['INFO'], { deadline: DEADLINE_MS }))
-      return parseInfo(text)
+      return Object.fromEntries(parseInfo(await node.send(['INFO'], { deadline: DEADLINE_MS })))
     }),
   )
-}
-
-export function parseInfo(text: string): ServerInfo {
-  const fields: Record<string, string> = {}
-  for (const line of text.split('\r\n')) {
-    const colon = line.indexOf(':')
-    if (colon > 0 && !line.startsWith('#')) fields[line.slice(0, colon)] = line.slice(colon + 1)
-  }
-  return fields
 }
