@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram } from 'prom-client'
 import { type CacheStats, lookups, writes } from '../cache/stats.ts'
 import type { Holdfast } from '../holdfast.ts'
 import { LabelCap } from './labels.ts'
-import { hear, type Part, type PartSetup } from './part.ts'
+import { hear, type PartSetup, type Stop, stopAll } from './part.ts'
 
 /** The label of entries that belong to no namespace. */
 const ROOT = 'default'
@@ -72,7 +72,7 @@ const FAMILIES: readonly Family[] = [
  * Counters are read from the cache's own when somebody scrapes, so that a hit pays nothing for
  * them; only the histogram hears each look-up.
  */
-export function cacheMetrics({ register, instances }: PartSetup, latency: boolean): Part {
+export function cacheMetrics({ register, instances }: PartSetup, latency: boolean): Stop {
   const cap = new LabelCap()
   for (const family of FAMILIES) {
     new Counter({
@@ -108,12 +108,10 @@ export function cacheMetrics({ register, instances }: PartSetup, latency: boolea
       }
     },
   })
-  const names = [...FAMILIES.map(({ name }) => name), 'holdfast_cache_hit_ratio']
-  if (!latency) return { names, stop: () => {} }
-  return { names: [...names, 'cache_response_seconds'], stop: hearLatency(register, cap) }
+  return latency ? hearLatency(register, cap) : stopAll([])
 }
 
-function hearLatency(register: PartSetup['register'], cap: LabelCap): () => void {
+function hearLatency(register: PartSetup['register'], cap: LabelCap): Stop {
   const histogram = new Histogram({
     name: 'cache_response_seconds',
     help: 'Time of a cache operation, seconds; of a look-up with its load, if there was one.',
@@ -132,13 +130,10 @@ function hearLatency(register: PartSetup['register'], cap: LabelCap): () => void
     }
     child.observe(ms / 1_000)
   }
-  const deaf = [
+  return stopAll([
     hear(lookups, ({ namespace, ms }) => observe(namespace, 'get', ms)),
     hear(writes, ({ namespace, op, ms }) => observe(namespace, op, ms)),
-  ]
-  return () => {
-    for (const end of deaf) end()
-  }
+  ])
 }
 
 /** By namespace, over all instances; what no namespace counted belongs to the root. */

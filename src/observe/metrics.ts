@@ -4,7 +4,7 @@ import { InvalidOption } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
 import type { Holdfast } from '../holdfast.ts'
 import { cacheMetrics } from './cache-metrics.ts'
-import type { Part } from './part.ts'
+import { type Stop, stopAll } from './part.ts'
 import { queueMetrics } from './queue-metrics.ts'
 import { redisMetrics } from './redis-metrics.ts'
 import { sharedStateMetrics } from './shared-state-metrics.ts'
@@ -35,7 +35,9 @@ export interface Metrics {
 
 interface Desk {
   readonly instances: Set<Holdfast>
-  readonly parts: readonly Part[]
+  /** Our series in the registry: what building them added to it. */
+  readonly names: readonly string[]
+  readonly stop: Stop
 }
 
 /** One desk per registry: a second instance adds to the same series instead of registering twice. */
@@ -59,18 +61,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
   if (desk === undefined) {
     const instances = new Set<Holdfast>()
     const setup = { register, instances, clock }
-    desk = {
-      instances,
-      parts: [
-        cacheMetrics(setup, latency),
-        sharedStateMetrics(setup),
-        queueMetrics(setup),
-        redisMetrics(setup),
-      ],
-    }
+    const foreign = new Set(namesIn(register))
+    const stop = stopAll([
+      cacheMetrics(setup, latency),
+      sharedStateMetrics(setup),
+      queueMetrics(setup),
+      redisMetrics(setup),
+    ])
+    desk = { instances, names: namesIn(register).filter((name) => !foreign.has(name)), stop }
     desks.set(register, desk)
   }
-  const { instances, parts } = desk
+  const { instances, names, stop } = desk
   instances.add(holdfast)
   return {
     register,
@@ -80,10 +81,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       instances.delete(holdfast)
       if (instances.size > 0 || desks.get(register)?.instances !== instances) return
       desks.delete(register)
-      for (const part of parts) {
-        part.stop()
-        for (const name of part.names) register.removeSingleMetric(name)
-      }
+      stop()
+      for (const name of names) register.removeSingleMetric(name)
     },
   }
 }
+
+const namesIn = (register: Registry): string[] => register.getMetricsAsArray().map(({ name }) => name)

@@ -12,18 +12,22 @@ export interface PartSetup {
   readonly clock: Clock
 }
 
-/** One family of metrics: its series go with `stop`. */
-export interface Part {
-  readonly names: readonly string[]
-  stop(): void
-}
+/** Ends what one family of metrics hears; its series are taken from the registry by its owner. */
+export type Stop = () => void
 
 /** Hears a channel until the returned function is called. */
 export function hear<Payload extends object>(
   channel: EventChannel<Payload>,
   listener: (payload: Payload) => void,
-): () => void {
+): Stop {
   const heard = (message: unknown): void => listener(message as Payload)
   subscribe(channel.name, heard)
   return () => unsubscribe(channel.name, heard)
+}
+
+/** Several as one. */
+export function stopAll(stops: readonly Stop[]): Stop {
+  return () => {
+    for (const stop of stops) stop()
+  }
 }

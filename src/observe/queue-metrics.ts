@@ -7,12 +7,12 @@ import {
   queueSkipEvents,
 } from '../queue/events.ts'
 import { LabelCap } from './labels.ts'
-import { hear, type Part, type PartSetup } from './part.ts'
+import { hear, type PartSetup, type Stop, stopAll } from './part.ts'
 
 const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900]
 
 /** Queues: what waits now, and what became of it. */
-export function queueMetrics({ register, instances }: PartSetup): Part {
+export function queueMetrics({ register, instances }: PartSetup): Stop {
   const registers = [register]
   const cap = new LabelCap()
   const stats = () => [...instances].flatMap((hf) => hf.health().queues)
@@ -101,20 +101,5 @@ export function queueMetrics({ register, instances }: PartSetup): Part {
     hear(queueLeaseEvents, (e) => leases.inc({ queue: cap.of(e.queue), state: e.state })),
     hear(queueFaultEvents, (e) => faults.inc({ queue: cap.of(e.queue), at: e.at })),
   ]
-  return {
-    names: [
-      'holdfast_queue_depth',
-      'holdfast_queue_oldest_seconds',
-      'holdfast_queue_workers',
-      'holdfast_queue_added_total',
-      'holdfast_queue_settled_total',
-      'holdfast_queue_batch_seconds',
-      'holdfast_queue_wait_seconds',
-      'holdfast_queue_leases_total',
-      'holdfast_queue_faults_total',
-    ],
-    stop: () => {
-      for (const end of deaf) end()
-    },
-  }
+  return stopAll(deaf)
 }

@@ -2,12 +2,12 @@ import { Counter, Gauge } from 'prom-client'
 import type { Clock } from '../base/clock.ts'
 import { eventChannel } from '../base/events.ts'
 import type { RedisEvent } from '../redis/events.ts'
-import { hear, type Part, type PartSetup } from './part.ts'
+import { hear, type PartSetup, type Stop, stopAll } from './part.ts'
 
 const COUNTED = ['ready', 'lost', 'refused', 'timeout', 'gap', 'topology'] as const
 
 /** Connections: their state now, what happened to them, and how long they were away. */
-export function redisMetrics({ register, instances, clock }: PartSetup): Part {
+export function redisMetrics({ register, instances, clock }: PartSetup): Stop {
   const registers = [register]
   const events = new Counter({
     name: 'holdfast_redis_events_total',
@@ -57,17 +57,7 @@ export function redisMetrics({ register, instances, clock }: PartSetup): Part {
       else if (event === 'lost' || event === 'refused') outages.begin(address)
     }),
   )
-  return {
-    names: [
-      'holdfast_redis_events_total',
-      'holdfast_redis_up',
-      'holdfast_redis_round_trip_seconds',
-      'holdfast_redis_degraded_seconds_total',
-    ],
-    stop: () => {
-      for (const end of deaf) end()
-    },
-  }
+  return stopAll(deaf)
 }
 
 /** Adds up how long each node was away, an outage that still lasts included. */

@@ -3,12 +3,12 @@ import { limitDegradedEvents, limitEvents } from '../limit/events.ts'
 import { lockEvents } from '../lock/events.ts'
 import { onceEvents } from '../once/events.ts'
 import { LabelCap } from './labels.ts'
-import { hear, type Part, type PartSetup } from './part.ts'
+import { hear, type PartSetup, type Stop, stopAll } from './part.ts'
 
 const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300]
 
 /** Limits, locks and run-once: what their events say, counted. */
-export function sharedStateMetrics({ register }: PartSetup): Part {
+export function sharedStateMetrics({ register }: PartSetup): Stop {
   const registers = [register]
   const cap = new LabelCap()
   const decisions = new Counter({
@@ -63,17 +63,5 @@ export function sharedStateMetrics({ register }: PartSetup): Part {
     }),
     hear(onceEvents, ({ outcome }) => once.inc({ outcome })),
   ]
-  return {
-    names: [
-      'holdfast_limit_decisions_total',
-      'holdfast_limit_degraded_total',
-      'holdfast_lock_events_total',
-      'holdfast_lock_wait_seconds',
-      'holdfast_lock_held_seconds',
-      'holdfast_once_calls_total',
-    ],
-    stop: () => {
-      for (const end of deaf) end()
-    },
-  }
+  return stopAll(deaf)
 }
