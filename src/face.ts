@@ -16,12 +16,13 @@ import type { QueueOptions, QueueStats } from './queue/options.ts'
 import type { Queue } from './queue/queue.ts'
 import type { ServerInfo } from './redis/info.ts'
 import type { Reply } from './redis/link.ts'
-import type { NodeHealth, RedisHealth } from './redis/port.ts'
+import type { NodeHealth, RedisHealth, RedisPort } from './redis/port.ts'
 import type { SessionOptions } from './session/options.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { TokenOptions } from './token/options.ts'
 import type { Tokens } from './token/tokens.ts'
 
+/** What an instance knows of itself, without asking anybody. */
 export interface Health {
   /** `ok`: everything answers. `degraded`: the app runs, without (some of) Redis. `down`: closed. */
   readonly status: 'ok' | 'degraded' | 'down'
@@ -35,6 +36,7 @@ export interface Health {
   readonly queues: readonly QueueStats[]
 }
 
+/** The connections of one role. */
 export interface RoleHealth {
   readonly status: 'ok' | 'degraded'
   /** Without credentials. */
@@ -43,6 +45,7 @@ export interface RoleHealth {
   readonly nodes: readonly NodeHealth[]
 }
 
+/** The connections of an instance, and commands of one's own. */
 export interface HoldfastRedis {
   /** What is known of the connections. Never asks the server. */
   health(): Readonly<Partial<Record<keyof RedisRoles, RedisHealth>>>
@@ -57,6 +60,8 @@ export interface HoldfastRedis {
    * @throws RedisUnavailable, RedisTimeout, RedisReplyError
    */
   info(role: keyof RedisRoles): Promise<readonly ServerInfo[]>
+  /** The supervised connection of a role, for tools that ask the servers themselves. Never close it. */
+  port(role: keyof RedisRoles): RedisPort
 }
 
 /** One instance per process, made at start and closed at the end. */

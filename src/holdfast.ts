@@ -99,6 +99,7 @@ class Instance implements Holdfast {
       command: async (name, key, ...args) =>
         rawCommand(this.#pools.port(roles.data), namespace, name, key, args),
       info: (role) => serverInfo(this.#pools.port(roles[role])),
+      port: (role) => this.#pools.port(roles[role]),
     }
     this.#cacheEnabled = cache.enabled ?? true
     const deadlines = storeDeadlines(options.deadlines)

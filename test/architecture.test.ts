@@ -15,7 +15,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['options.ts'],
   ['face.ts'],
   ['holdfast.ts', 'config.ts'],
-  ['index.ts', 'http', 'observe'],
+  ['index.ts', 'http', 'observe', 'doctor'],
   ['admin'],
   ['fastify', 'express', 'hono', 'nest', 'undici', 'next', 'keyv', 'cli', 'testing'],
 ]
