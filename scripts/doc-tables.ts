@@ -1,11 +1,13 @@
 /**
- * Rewrites the tables of the docs that follow from the source: error codes (docs/5.errors.md) and
- * which test proves which requirement (docs/6.requirements.md). Run by `npm run docs:tables`.
+ * Rewrites the tables of the docs that follow from the source: error codes (docs/5.errors.md), which
+ * test proves which requirement (docs/6.requirements.md), options (docs/25.options.md) and events
+ * (docs/26.events.md). Run by `npm run docs:tables`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { ERROR_CODES } from '../src/base/errors.ts'
 import { tableRows } from '../test/support/markdown.ts'
 import { provedRequirements } from '../test/support/requirement-ids.ts'
+import { withTables } from './doc-sources.ts'
 
 /** Replaces the rows of every table that follows the marker. */
 function rewrite(path: string, rowsFrom: (old: string[][]) => string[][]): void {
@@ -21,6 +23,12 @@ function rewrite(path: string, rowsFrom: (old: string[][]) => string[][]): void 
 rewrite('docs/5.errors.md', () =>
   Object.entries(ERROR_CODES).map(([code, meaning]) => [`\`${code}\``, meaning]),
 )
+
+for (const path of ['docs/25.options.md', 'docs/26.events.md']) {
+  const text = readFileSync(path, 'utf8')
+  const rewritten = withTables(text)
+  if (rewritten !== text) writeFileSync(path, rewritten)
+}
 
 const proved = provedRequirements()
 rewrite('docs/6.requirements.md', (old) =>

@@ -7,6 +7,7 @@ import type { HoldfastOptions } from './options.ts'
 import type { RedisOptions } from './redis/options.ts'
 import { maskUrl, readRedisUrl, redisUrl } from './redis/url.ts'
 
+/** What the environment came to. */
 export interface EnvConfig {
   /** For `holdfast(options)`. Holds the password: do not log it, log `target`. */
   options: HoldfastOptions
@@ -20,6 +21,7 @@ export interface EnvConfig {
   features: { cache: boolean; rateLimit: boolean }
 }
 
+/** What the program gives, where the environment says nothing. */
 export interface EnvDefaults {
   /**
    * Time to live per cache namespace, in seconds, used where `CACHE_TTL_<NAME>` is not set. The

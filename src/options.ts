@@ -11,6 +11,7 @@ import type { LimitSettings } from './limit/limits.ts'
 import { compileAll } from './limit/policy.ts'
 import type { RedisSource } from './redis/connect.ts'
 
+/** Options of `holdfast()`. */
 export interface HoldfastOptions {
   /**
    * A URL, or one per role: `cache` holds what may be evicted, `data` what may not. Without it
@@ -19,6 +20,7 @@ export interface HoldfastOptions {
   redis?: RedisSource | RedisRoles | undefined
   /** The prefix that keeps applications on one server apart. @default 'app' */
   namespace?: string | undefined
+  /** What the cache does unless a call says otherwise, and its copies in process memory. */
   cache?: CacheSettings | undefined
   /** Limits by name, and the switch for all of them. */
   limits?: LimitSettings | undefined
@@ -26,6 +28,7 @@ export interface HoldfastOptions {
   encryption?: EncryptionSetup | undefined
   /** pino, winston and `console` fit. @default silent */
   logger?: Logger | undefined
+  /** How long calls of the cache wait for Redis. */
   deadlines?: Deadlines | undefined
   /** For simulation. @default the system's */
   clock?: Clock | undefined
@@ -45,6 +48,7 @@ export interface Deadlines {
   invalidate?: Duration | undefined
 }
 
+/** One server, or cluster, per role. */
 export interface RedisRoles {
   /** May evict (allkeys-*): cache entries. */
   cache: RedisSource
@@ -52,6 +56,7 @@ export interface RedisRoles {
   data: RedisSource
 }
 
+/** The cache of an instance: what its calls do unless they say otherwise. */
 export interface CacheSettings {
   /** False: every call goes to its loader and nothing is stored. @default true */
   enabled?: boolean | undefined

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { publicSymbols, withTables } from '../scripts/doc-sources.ts'
 import { ERROR_CODES } from '../src/base/errors.ts'
 import { anchorsOf, linksOf, markdownPages, repositoryRoot, tableRows } from './support/markdown.ts'
 
@@ -12,6 +13,23 @@ describe('the documentation', () => {
     const rows = tableRows(byPath.get('docs/5.errors.md')!).filter(([code]) => /^`[A-Z_]+`$/.test(code ?? ''))
     const listed = Object.fromEntries(rows.map(([code = '', meaning]) => [code.slice(1, -1), meaning]))
     expect(listed).toEqual(ERROR_CODES)
+  })
+
+  it('lists every option and every event as the source has them (npm run docs:tables)', () => {
+    for (const path of ['docs/25.options.md', 'docs/26.events.md']) {
+      const { text } = byPath.get(path)!
+      expect(text).toContain(': npm run docs:tables -->')
+      expect(withTables(text)).toBe(text)
+      const silent = tableRows(byPath.get(path)!).filter(([, meaning]) => meaning === '')
+      expect(silent.map(([name]) => `${path} ${name}`)).toEqual([])
+    }
+  })
+
+  it('says in JSDoc what each symbol of the public API is for', () => {
+    const symbols = publicSymbols()
+    expect(symbols.length).toBeGreaterThan(400)
+    const silent = symbols.filter(({ documented }) => !documented)
+    expect([...new Set(silent.map(({ name, file }) => `${file} ${name}`))]).toEqual([])
   })
 
   it('has no dead links', () => {

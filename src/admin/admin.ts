@@ -11,10 +11,13 @@ import { checkQuery, type Match, matchRoute, needOf, type Route, type RouteConte
 import { cacheRoutes } from './routes/cache.ts'
 import { operationRoutes } from './routes/operations.ts'
 
+/** Whom the administration lets in, and what it administers. */
 export interface AdminOptions extends DoorOptions {
+  /** The instance that is administered. */
   readonly holdfast: Holdfast
   /** Where it is mounted, e.g. `/admin`. @default '' */
   readonly basePath?: string | undefined
+  /** Hears of every change, reveal and refusal. Default silent. */
   readonly logger?: Logger | undefined
   /** For simulation. @default the system's */
   readonly clock?: Clock | undefined
@@ -26,6 +29,7 @@ export interface Connection {
   readonly address?: string | undefined
 }
 
+/** What `createAdmin` returns: a function from request to answer, and the routes that it knows. */
 export interface Admin {
   /** Answers every request; never rejects. */
   fetch(request: Request, connection?: Connection): Promise<Response>

@@ -20,6 +20,7 @@ export const EDITIONS = {
   enterprise: ['stats', 'health', 'cache.clear', 'cache.list', 'cache.read', 'cache.reveal', 'audit'],
 } as const satisfies Readonly<Record<string, readonly Permission[]>>
 
+/** A role: what a token or a JWT allows its bearer. */
 export type Edition = keyof typeof EDITIONS
 
 export function isEdition(word: unknown): word is Edition {

@@ -22,6 +22,7 @@ export interface RouteContext {
   need(permission: Permission): void
 }
 
+/** One request of the administration: where it is asked, what it needs, and who answers it. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** `/api/v1/cache/key/:key`; each part is decoded for itself. */

@@ -6,6 +6,7 @@ export interface Timer {
   cancel(): void
 }
 
+/** The source of time of an instance: wall clock, monotonic clock, timers. Everything in `src/` asks it. */
 export interface Clock {
   /** Wall clock, ms since 1970. May step; used only as a second opinion beside `mono()`. */
   wall(): number
@@ -22,6 +23,7 @@ export interface Clock {
   afterInput(fn: () => void): void
 }
 
+/** The clock of this machine. */
 export const systemClock: Clock = {
   wall: () => Date.now(),
   mono: () => performance.now(),

@@ -43,8 +43,13 @@ export const ERROR_CODES = {
   TOKEN_REAUTH: 'The grant is dead: its owner has to authorise again.',
 } as const
 
+/** A code of `ERROR_CODES`: the same across releases. */
 export type ErrorCode = keyof typeof ERROR_CODES
 
+/**
+ * Every error of this package: a `code`, a message, and in `mend` what to do about it. Never a value or
+ * a full key.
+ */
 export class HoldfastError extends Error {
   readonly code: ErrorCode
   /** How to mend it, one sentence. Also part of `message`. */
@@ -66,30 +71,35 @@ export class HoldfastError extends Error {
   }
 }
 
+/** A key or tag that is no usable name. Thrown before anything is sent. */
 export class InvalidKey extends HoldfastError {
   constructor(what: string, mend: string) {
     super('INVALID_KEY', what, mend)
   }
 }
 
+/** An option that is unknown, of the wrong type or out of range. Thrown before anything is sent. */
 export class InvalidOption extends HoldfastError {
   constructor(what: string, mend: string) {
     super('INVALID_OPTION', what, mend)
   }
 }
 
+/** A value that would not come back as it went in, or is too large. */
 export class InvalidValue extends HoldfastError {
   constructor(what: string, mend: string, options?: ErrorOptions) {
     super('INVALID_VALUE', what, mend, options)
   }
 }
 
+/** A configuration that cannot work as it stands: waiting does not help. */
 export class ConfigError extends HoldfastError {
   constructor(what: string, mend: string, options?: ErrorOptions) {
     super('CONFIG', what, mend, options)
   }
 }
 
+/** The instance was closed before this call. */
 export class Closed extends HoldfastError {
   constructor(what = 'this Holdfast instance is closed') {
     super('CLOSED', what, 'create a new instance, or close it only at shutdown')
@@ -119,6 +129,7 @@ export class RedisReplyError extends HoldfastError {
   }
 }
 
+/** An invalidation that Redis did not confirm in time. It is journalled, and replayed by this process. */
 export class NotAcknowledged extends HoldfastError {
   constructor(what: string, options?: ErrorOptions) {
     super(
@@ -130,18 +141,21 @@ export class NotAcknowledged extends HoldfastError {
   }
 }
 
+/** A loader failed with something that is no Error; `cause` is that. */
 export class LoadFailed extends HoldfastError {
   constructor(what: string, options?: ErrorOptions) {
     super('LOAD_FAILED', what, 'reject with an Error, so that callers see the cause', options)
   }
 }
 
+/** A caller waited for a load until `timeout.hard`. The load goes on. */
 export class LoadTimeout extends HoldfastError {
   constructor(what: string, options?: ErrorOptions) {
     super('LOAD_TIMEOUT', what, 'make the loader faster, heed ctx.signal, or raise timeout.hard', options)
   }
 }
 
+/** A load that was not begun because too many run at the same time while Redis is away. */
 export class LoadSkipped extends HoldfastError {
   constructor(what: string) {
     super('LOAD_SKIPPED', what, 'raise maxConcurrentLoads, or shed load earlier')

@@ -16,6 +16,7 @@ import { createRedisStore } from './redis-store/redis-store.ts'
 import type { StoreDeadlines } from './redis-store/settings.ts'
 import type { CacheStore } from './store.ts'
 
+/** What a cache that is used alone is made of: `createCache(setup)`. */
 export interface CacheSetup {
   /** False: nothing is stored, every call loads. @default true */
   enabled?: boolean | undefined

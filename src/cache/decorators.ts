@@ -13,6 +13,7 @@ export interface Wrappable {
   deletePattern(glob: string, options?: InvalidateOptions): Promise<number>
 }
 
+/** Options of `cached(fn, options)` and of the decorator. */
 export interface CachedOptions<Args extends unknown[] = unknown[]> extends Omit<CacheOptions, 'tags'> {
   /** Key from the arguments. @default `prefix` and the arguments, see `argsKey` */
   key?: ((...args: Args) => string) | undefined
@@ -21,6 +22,7 @@ export interface CachedOptions<Args extends unknown[] = unknown[]> extends Omit<
   tags?: readonly string[] | ((...args: Args) => readonly string[]) | undefined
 }
 
+/** What a call that succeeded invalidates. */
 export interface InvalidatesOptions<Args extends unknown[] = unknown[]> {
   tags?: readonly string[] | ((...args: Args) => readonly string[]) | undefined
   keys?: readonly string[] | ((...args: Args) => readonly string[]) | undefined

@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyOb
 import { ConfigError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 
+/** The keys that encrypt at rest, and which of them encrypts what is written now. */
 export interface EncryptionSetup {
   /** Key by id: 32 bytes, as a Buffer or as base64. Old keys stay listed as long as old entries live. */
   readonly keys: Readonly<Record<string, string | Uint8Array>>

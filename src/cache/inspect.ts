@@ -3,6 +3,7 @@ import type { Scope } from './core.ts'
 import { BAD, open } from './entry.ts'
 import type { Settings } from './settings.ts'
 
+/** What is known of one key, and why it is served or not. */
 export interface Inspection {
   readonly key: string
   /** How the store names it. */

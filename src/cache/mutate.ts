@@ -2,6 +2,7 @@ import { type Duration, toMs } from '../base/duration.ts'
 import { InvalidOption, NotAcknowledged } from '../base/errors.ts'
 import type { CacheStore, Wait } from './store.ts'
 
+/** How long a mutation may keep its names uncached, and whom it waits for. */
 export interface MutateOptions {
   /** Longest time that readers are kept from caching, should this process die meanwhile. @default '30s' */
   for?: Duration | undefined

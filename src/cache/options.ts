@@ -36,7 +36,7 @@ export interface CacheOptions {
   schema?: StandardSchema | undefined
   /** Upgrades a stored value that does not match `schema`; return undefined to give it up. */
   migrate?: ((value: unknown) => unknown) | undefined
-  /** @default 'json' */
+  /** How values are written: JSON, bytes of v8 or msgpack, or a form of your own. @default 'json' */
   codec?: 'json' | 'v8' | 'msgpack' | ValueCodec | undefined
   /** Allow BigInt in JSON values (stored exactly, read back as BigInt). @default false */
   bigint?: boolean | undefined
@@ -64,6 +64,7 @@ export interface ValueCodec {
   readonly immutable?: boolean | undefined
 }
 
+/** The words of a `set`: those of every call, whom it waits for, and the mark it was made under. */
 export interface WriteOptions extends CacheOptions {
   /** @default 'all' */
   wait?: Wait | undefined
@@ -71,6 +72,7 @@ export interface WriteOptions extends CacheOptions {
   mark?: Mark | undefined
 }
 
+/** Whom an invalidation waits for. */
 export interface InvalidateOptions {
   /**
    * `all`: resolves when every live process dropped its copy (or its trust in it lapsed, at most
@@ -101,10 +103,12 @@ export interface LoadContext<T> {
   fail(error: unknown): never
 }
 
+/** Gets the value that was missing. What it throws reaches the callers as it is. */
 export type Loader<T> = (context: LoadContext<T>) => T | Promise<T>
 
+/** Bounds of the copies in process memory. */
 export interface L1Options {
-  /** @default 10_000 */
+  /** Most copies. @default 10_000 */
   maxEntries?: number | undefined
   /** Bytes of encoded values plus names. @default 64 MiB */
   maxBytes?: number | undefined

@@ -1,12 +1,14 @@
 import { InvalidOption } from '../base/errors.ts'
 import type { CacheOptions, Loader } from './options.ts'
 
+/** One entry to load ahead of its first use. */
 export interface WarmEntry {
   readonly key: string
   readonly load: Loader<unknown>
   readonly options?: CacheOptions | undefined
 }
 
+/** How warming goes about it. */
 export interface WarmOptions {
   /** Loads at the same time. @default 8 */
   concurrency?: number | undefined
@@ -16,12 +18,14 @@ export interface WarmOptions {
   signal?: AbortSignal | undefined
 }
 
+/** How far warming has come. */
 export interface WarmProgress {
   readonly done: number
   readonly loaded: number
   readonly failed: number
 }
 
+/** What warming came to. Nothing is thrown for an entry that failed. */
 export interface WarmReport {
   readonly loaded: number
   /** Were there already. */

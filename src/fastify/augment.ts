@@ -17,6 +17,7 @@ export interface HoldfastRouteConfig {
   readonly idempotent?: IdempotencyOptions<FastifyRequest> | boolean | undefined
 }
 
+/** The limits of one route, in its configuration. */
 export interface RouteRateLimit extends RateLimitOptions<FastifyRequest> {
   /** A limiter of the instance, or limits for one of this route's own. */
   readonly limiter: Limiter | Limits

@@ -14,6 +14,7 @@ import { replyWith } from './answer.ts'
 import type { RequestHoldfast } from './augment.ts'
 import { addRouteHooks } from './route-hooks.ts'
 
+/** What the plugin adds to its scope. */
 export interface HoldfastPluginOptions {
   readonly holdfast: Holdfast
   /** Defaults for routes with `config.holdfast.cache`. */

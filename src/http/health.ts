@@ -3,6 +3,7 @@ import type { Health, Holdfast } from '../holdfast.ts'
 import { isDraining } from './draining.ts'
 import { jsonReply, type WholeReply } from './reply.ts'
 
+/** What a health endpoint says, and when it is 503. */
 export interface HealthOptions {
   /** Tell nodes, addresses (without credentials) and cache figures too: not for strangers. @default false */
   readonly details?: boolean | undefined

@@ -19,6 +19,7 @@ import type { HttpReply, HttpResponse } from './message.ts'
 import { problemReply, type WholeReply } from './reply.ts'
 import type { RequestView } from './request-view.ts'
 
+/** How requests with an `Idempotency-Key` are told apart and kept. */
 export interface IdempotencyOptions<Request> {
   /** Refuse requests without a key, with 400. @default true */
   readonly required?: boolean | undefined

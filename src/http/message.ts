@@ -15,6 +15,7 @@ export type HeadersLike =
   | Readonly<Record<string, string | number | readonly string[] | undefined>>
   | Iterable<readonly [string, string]>
 
+/** A request as the engine sees it, whatever framework it came through. */
 export interface HttpRequest {
   /** As it came; methods are case-sensitive. */
   readonly method: string
@@ -29,6 +30,7 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** A body: whole, or in pieces. */
 export type HttpBody =
   | string
   | Uint8Array

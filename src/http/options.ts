@@ -48,10 +48,14 @@ export interface RouteOptions {
   enabled?: boolean | undefined
 }
 
+/** Options of `createHttpCache`: those of every route, and those of the cache itself. */
 export interface HttpCacheOptions extends RouteOptions {
   /** Where responses live. Its tags are the surrogate keys: `cache.invalidateTag` clears both. */
   cache: Cache
-  /** @default 'safe' */
+  /**
+   * `safe` is stricter than the standard where a slip would show one person another's answer; `rfc` is
+   * by the letter. @default 'safe'
+   */
   profile?: HttpProfile | undefined
   /** Name in Cache-Status (RFC 9211), or false for no such field. @default 'holdfast' */
   cacheStatus?: string | false | undefined

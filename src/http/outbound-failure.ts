@@ -6,7 +6,7 @@ export type FailureKind =
   | 'network'
   /** No whole answer in time. */
   | 'timeout'
-  /** 500 and above. */
+  /** 500 and above, and those that the policy names. */
   | 'status'
   /** 429, or an error whose body says that the quota is used up. */
   | 'throttled'
@@ -15,6 +15,7 @@ export type FailureKind =
   /** Not asked: our own outbound limit has no turn for it. */
   | 'quota'
 
+/** Why an upstream's answer was none, for `staleIfError`. */
 export interface OutboundFailure {
   readonly kind: FailureKind
   readonly route: string

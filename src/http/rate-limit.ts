@@ -11,6 +11,7 @@ import type { RequestView } from './request-view.ts'
 
 type Maybe<T> = T | undefined | Promise<T | undefined>
 
+/** Whom a request counts for, and what its answer says of it. */
 export interface RateLimitOptions<Request> extends HeaderOptions {
   /**
    * Whom the request counts for, e.g. `(req, ip) => ({ user: req.user.id, ip })`; undefined: it is

@@ -7,8 +7,9 @@ import type { Session } from '../session/session.ts'
 import type { CreateSessionOptions, Sessions } from '../session/sessions.ts'
 import { problemReply, type WholeReply } from './reply.ts'
 
+/** The cookie of a session, and what its data is at first. */
 export interface HttpSessionOptions<T extends object> {
-  /** @default `__Host-sid`, Secure, HttpOnly, SameSite=Lax, until the browser closes */
+  /** Name, flags and signing keys of the cookie. @default `__Host-sid`, Secure, HttpOnly, SameSite=Lax, until the browser closes */
   readonly cookie?: SessionCookieOptions | undefined
   /** Data of a visitor without a session. Stored, with a cookie, once a request has changed it. @default {} */
   readonly initial?: (() => T) | undefined

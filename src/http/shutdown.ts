@@ -6,6 +6,7 @@ import { refuseUnknown } from '../base/options.ts'
 import type { Holdfast } from '../holdfast.ts'
 import { beginDraining } from './draining.ts'
 
+/** How long a server takes to end, and which signals end it. */
 export interface ShutdownOptions {
   /** Signals that begin it; the process ends by the same signal afterwards. `false`: none. @default SIGTERM and SIGINT */
   readonly signals?: readonly NodeJS.Signals[] | false | undefined
@@ -13,10 +14,11 @@ export interface ShutdownOptions {
   readonly delay?: Duration | undefined
   /** How long open requests may take from then on; what is open after it is cut. @default '10s' */
   readonly timeout?: Duration | undefined
-  /** @default the system's */
+  /** For simulation. @default the system's */
   readonly clock?: Clock | undefined
 }
 
+/** A server that ends on a signal, and what is left to do with it by hand. */
 export interface GracefulShutdown {
   readonly draining: boolean
   /** Drains the server, then closes the instance. Called twice: the same end. */

@@ -2,6 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { InvalidOption } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
 
+/** How a webhook was signed. */
 export interface SignatureOptions {
   /** @default 'sha256' */
   readonly algorithm?: 'sha1' | 'sha256' | 'sha512' | undefined

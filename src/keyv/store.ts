@@ -9,6 +9,7 @@ export interface HasCache {
   readonly cache: Cache
 }
 
+/** How entries of Keyv are kept in the cache. */
 export interface KeyvStoreOptions {
   /** Where the entries stand in the cache, apart from the application's own. @default 'keyv' */
   readonly area?: string | undefined

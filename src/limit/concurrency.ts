@@ -12,6 +12,7 @@ import { MemoryPermitStore, type PermitStore, RedisPermitStore } from './permit-
 import { units } from './spec.ts'
 import { identities, type Subject, SubjectKeys } from './subject.ts'
 
+/** What `createConcurrency` makes a limiter of. */
 export interface ConcurrencySettings {
   /** Without it: process memory. */
   redis?: RedisPort | undefined
@@ -34,6 +35,7 @@ export interface ConcurrencySettings {
   random?: Random | undefined
 }
 
+/** How long to wait for a permit, and whether it renews itself. */
 export interface AcquireOptions {
   /** How long to wait for a permit. @default 0 */
   wait?: Duration | undefined
@@ -65,6 +67,7 @@ export function createConcurrency(settings: ConcurrencySettings): ConcurrencyLim
   return new ConcurrencyLimiter(settings)
 }
 
+/** At most so many at once per subject, over all processes, each with a lease. */
 export class ConcurrencyLimiter {
   readonly name: string
   readonly #clock: Clock

@@ -31,6 +31,7 @@ export interface Decision {
   readonly cost: number
 }
 
+/** One limit of a decision. */
 export interface LimitState {
   /** As in the options, e.g. '100/1h'. */
   readonly name: string

@@ -1,5 +1,6 @@
 import type { Decision, LimitState } from './decision.ts'
 
+/** Which fields `rateLimitHeaders` writes beside the standard ones. */
 export interface HeaderOptions {
   /**
    * Also `X-RateLimit-Limit`, `-Remaining`, `-Reset` of the binding limit; Reset as seconds since

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { InvalidKey, InvalidOption } from '../base/errors.ts'
 
+/** How much of an IPv6 address counts. */
 export interface IpKeyOptions {
   /** Bits of an IPv6 address that name one client: a site gets at least a /64. 32 to 128. @default 64 */
   readonly v6Prefix?: number | undefined

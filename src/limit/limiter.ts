@@ -46,6 +46,7 @@ export function createLimiter(settings: LimiterSettings): Limiter {
   return new Limiter(settings)
 }
 
+/** Asks, counts and answers in one round trip, for one set of limits. */
 export class Limiter {
   readonly name: string
   readonly #namespace: string

@@ -8,6 +8,7 @@ import type { Algorithm } from './spec.ts'
 /** What a limiter does while Redis cannot be asked. */
 export type OutagePolicy = 'allow' | 'deny' | 'local'
 
+/** Options of `hf.limiter(name, limits, options)`. */
 export interface LimiterOptions {
   /** Counting where a limit does not say it itself. @default 'sliding' */
   algorithm?: Algorithm | undefined
@@ -35,6 +36,7 @@ export interface LimiterOptions {
   colocate?: string | undefined
 }
 
+/** What `createLimiter` makes a limiter of. */
 export interface LimiterSettings extends LimiterOptions {
   /** Without it: process memory. */
   redis?: RedisPort | undefined
@@ -46,6 +48,7 @@ export interface LimiterSettings extends LimiterOptions {
   clock?: Clock | undefined
 }
 
+/** What one call costs, and the limits of its plan. */
 export interface ConsumeOptions {
   /** Units, whole, from 1. @default 1 */
   cost?: number | undefined
@@ -53,6 +56,7 @@ export interface ConsumeOptions {
   limits?: Limits | LimitList | undefined
 }
 
+/** What is given back. */
 export interface RefundOptions extends ConsumeOptions {
   /** The decision that took the units: what has already left the window is then not given back. */
   of?: Decision | undefined

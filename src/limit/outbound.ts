@@ -8,11 +8,13 @@ import type { LimiterSettings } from './options.ts'
 import type { HeaderBag, SignalOptions } from './remote-signals.ts'
 import { readSignals } from './remote-signals.ts'
 
+/** What `createOutbound` makes a limiter of. */
 export interface OutboundSettings extends LimiterSettings, SignalOptions {
   /** Longest wait for a turn. @default '30s' */
   maxWait?: Duration | undefined
 }
 
+/** One call of a remote API: for whom, what it costs, how long its turn may take. */
 export interface OutboundCall {
   /** Which account, business or app of the remote is used. @default one for all */
   id?: string | undefined
@@ -34,6 +36,7 @@ export function createOutbound(settings: OutboundSettings): Outbound {
   return new Outbound(settings)
 }
 
+/** Keeps calls to a remote API within its limits, over all processes, and heeds what its answers say. */
 export class Outbound {
   readonly limiter: Limiter
   readonly #clock: Clock

@@ -8,6 +8,7 @@ export interface RemoteSignal {
   readonly remaining: number | undefined
 }
 
+/** When a remote's usage figures mean a pause. */
 export interface SignalOptions {
   /** From this share of a Meta quota on, pause, 0 to 100. @default 100 */
   readonly usagePercent?: number | undefined

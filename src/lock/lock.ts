@@ -6,6 +6,7 @@ import { LockLost, LockTimeout } from './errors.ts'
 import type { Lease } from './lease.ts'
 import type { LockState, LockStore, Target } from './store.ts'
 
+/** How long a lock lives without its holder, and how long to wait for it. */
 export interface LockOptions {
   /**
    * How long the lock outlives a holder that died, and how long a holder cut off from Redis goes on
@@ -22,6 +23,7 @@ export interface LockOptions {
   patience?: Duration | undefined
 }
 
+/** The same for `run`, and what becomes of a result when the lock was lost meanwhile. */
 export interface RunOptions extends LockOptions {
   /**
    * When the lock was lost and the routine returned a value all the same: `throw` a LockLost that

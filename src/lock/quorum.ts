@@ -12,6 +12,7 @@ import { QuorumLockStore } from './quorum-store.ts'
 import { RedisLockStore } from './redis-store.ts'
 import { gather } from './votes.ts'
 
+/** The servers of a quorum: 3, 5, 7 or 9. */
 export interface QuorumOptions {
   /**
    * 3, 5, 7 or 9 servers that have nothing to do with each other: no replicas of one another, no
@@ -26,6 +27,7 @@ export interface QuorumOptions {
   random?: Random | undefined
 }
 
+/** Whether a majority can be asked, and what is known of each server. */
 export interface QuorumHealth {
   /** Whether enough servers are connected to take a lock. */
   readonly majority: boolean
@@ -45,6 +47,7 @@ export function createQuorumLocks(options: QuorumOptions): QuorumLocks {
   return new QuorumLocks(options)
 }
 
+/** Locks over several independent servers: see `createQuorumLocks`. */
 export class QuorumLocks implements AsyncDisposable {
   readonly #ports: readonly RedisPort[]
   readonly #store: QuorumLockStore

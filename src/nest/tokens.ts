@@ -4,8 +4,10 @@ import type { HealthOptions } from '../http/health.ts'
 
 /** For injection: `constructor(@Inject(HOLDFAST) private readonly holdfast: Holdfast) {}`. */
 export const HOLDFAST: unique symbol = Symbol.for('holdfast.nest')
+/** For injection of what the module was configured with. */
 export const HOLDFAST_OPTIONS: unique symbol = Symbol.for('holdfast.nest.options')
 
+/** Options of `HoldfastModule.forRoot`. */
 export interface HoldfastModuleOptions {
   readonly holdfast: Holdfast
   /** Defaults for `@Cached`. */

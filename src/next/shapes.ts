@@ -11,18 +11,21 @@ export interface IncrementalValue {
   readonly tags?: readonly string[] | undefined
 }
 
+/** What Next.js keeps under a key. */
 export interface IncrementalEntry {
   /** ms since 1970; -1: serve it and regenerate it in the background. */
   readonly lastModified: number
   readonly value: IncrementalValue | null
 }
 
+/** What Next.js says when it asks for an entry. */
 export interface IncrementalGetContext {
   readonly tags?: readonly string[] | undefined
   /** Tags of the page that asks. */
   readonly softTags?: readonly string[] | undefined
 }
 
+/** What Next.js says when it stores an entry. */
 export interface IncrementalSetContext {
   readonly tags?: readonly string[] | undefined
   /** Seconds. */
@@ -63,6 +66,7 @@ export interface UseCacheHandler {
   updateTags(tags: string[], durations?: { expire?: number }): Promise<void>
 }
 
+/** How entries of Next.js are kept in the cache. */
 export interface NextCacheOptions {
   /** Where the entries stand in the cache, apart from the application's own. @default 'next' */
   readonly area?: string | undefined

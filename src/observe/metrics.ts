@@ -9,6 +9,7 @@ import { queueMetrics } from './queue-metrics.ts'
 import { redisMetrics } from './redis-metrics.ts'
 import { sharedStateMetrics } from './shared-state-metrics.ts'
 
+/** What is counted, and in which registry. */
 export interface MetricsOptions {
   /** The instance to measure. */
   holdfast: Holdfast
@@ -23,6 +24,7 @@ export interface MetricsOptions {
   clock?: Clock | undefined
 }
 
+/** The counters of an instance in a registry of prom-client. */
 export interface Metrics {
   readonly register: Registry
   /** The `Content-Type` of `text()`. */

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import { type ErrorCode, HoldfastError } from '../base/errors.ts'
 import { eventChannel } from '../base/events.ts'
 
-/** What goes out on `holdfast:once:event`, for metrics. Never a key, a payload or a result. */
+/** One call of `once` ended. Never a key, a payload or a result. */
 export interface OnceEvent {
   /**
    * What a call came to. `ran`: its routine ran and its end is recorded. `threw`: its routine threw.

@@ -66,6 +66,7 @@ export async function pruneApplied(
   }
 }
 
+/** An effect, and the database that it takes place in. */
 export interface ApplyOnceOptions<T> {
   /** A `pg` Pool or PGlite. */
   db: SqlDatabase

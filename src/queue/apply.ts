@@ -7,6 +7,7 @@ import { inTransaction } from './sql.ts'
 import type { SqlDatabase, SqlRunner } from './sql-database.ts'
 import { checkType, quoteName, quoteTable, sqlText } from './sql-text.ts'
 
+/** Into which table, and under which columns, a batch is written. */
 export interface ApplyOptions<T> {
   /** A `pg` Pool or PGlite. */
   db: SqlDatabase

@@ -37,6 +37,7 @@ export function queueRedis(port: RedisPort, openPatient: () => RedisPort): Queue
   }
 }
 
+/** What a queue that is used alone is made of. */
 export interface QueueSetup<T> extends QueueOptions<T> {
   readonly name: string
   readonly namespace?: string | undefined

@@ -50,6 +50,7 @@ export type Outcome =
   /** Hopeless: to the dead letters now. */
   | { readonly dead: string }
 
+/** What a handler is told beside the messages. */
 export interface BatchContext {
   readonly queue: string
   readonly partition: number
@@ -70,9 +71,11 @@ export type BatchHandler<T> = (
   context: BatchContext,
 ) => Promise<HandlerResult> | HandlerResult
 
+/** Nothing: all are done. Or one outcome per message, in their order. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing is the usual handler
 export type HandlerResult = void | readonly Outcome[]
 
+/** How many messages a handler gets in one call. */
 export interface BatchOptions {
   /** Most messages in one call. @default 100 */
   size?: number | undefined
@@ -80,6 +83,7 @@ export interface BatchOptions {
   wait?: Duration | undefined
 }
 
+/** How often and how soon a message is tried again. */
 export interface RetryOptions {
   /** Tries of one message before it is a dead letter. @default 10 */
   attempts?: number | undefined
@@ -94,6 +98,7 @@ export interface RetryOptions {
   outage?: Duration | undefined
 }
 
+/** How much may wait, and what `add` does then. */
 export interface PressureOptions {
   /** Most messages that wait, over all partitions. @default 1_000_000 */
   depth?: number | undefined
@@ -105,6 +110,7 @@ export interface PressureOptions {
   wait?: Duration | undefined
 }
 
+/** How many messages travel together. */
 export interface ParcelOptions {
   /** Most messages that travel as one job. @default 250 */
   size?: number | undefined
@@ -114,6 +120,7 @@ export interface ParcelOptions {
   wait?: Duration | undefined
 }
 
+/** The local file of a queue. */
 export interface SpillOptions {
   /** Directory of the local file, one per queue and process: it holds payloads in the clear. */
   directory: string
@@ -127,10 +134,11 @@ export interface SpillOptions {
   fsync?: 'always' | 'os' | Duration | undefined
 }
 
+/** The table from which messages are passed on. */
 export interface OutboxOptions {
   /** A `pg` pool or PGlite: the relay reads the table through it. */
   sql: SqlDatabase
-  /** @default 'holdfast_outbox' */
+  /** Name of the table. @default 'holdfast_outbox' */
   table?: string | undefined
   /** Whether this process passes rows on. @default true */
   relay?: boolean | undefined
@@ -140,6 +148,7 @@ export interface OutboxOptions {
   poll?: Duration | undefined
 }
 
+/** Options of `hf.queue(name, options)`. */
 export interface QueueOptions<T> {
   /** Takes the batches. Without it this process only adds. */
   handle?: BatchHandler<T> | undefined
@@ -158,24 +167,31 @@ export interface QueueOptions<T> {
    * that can be handled at once. @default 8
    */
   partitions?: number | undefined
+  /** Most messages in one call of the handler; or with a time to wait for more. */
   batch?: number | BatchOptions | undefined
   /** Most batches that this process handles at a time. @default one per partition it owns */
   concurrency?: number | undefined
+  /** What an add that resolved has survived. */
   durability?: Durability | undefined
   /** With `replicated`: how many replicas. @default 1 */
   replicas?: number | undefined
+  /** How often and how soon a message is tried again. */
   retry?: RetryOptions | undefined
   /** For one call of the handler. @default '30s' */
   timeout?: Duration | undefined
   /** Most bytes of one message as JSON. @default 128 KiB */
   maxBytes?: number | undefined
+  /** How much may wait, and what `add` does then. */
   pressure?: PressureOptions | undefined
+  /** How many messages travel as one job. */
   parcel?: ParcelOptions | undefined
   /** How long `add` waits for Redis. @default '1s', with `aof` and `replicated` '5s' */
   deadline?: Duration | undefined
   /** Adds while Redis is away: into the local file (needs `spill`), or QueueUnavailable. @default 'refuse' */
   whenDown?: 'spill' | 'refuse' | undefined
+  /** The local file: of a queue without Redis, or for adds while Redis is away. */
   spill?: SpillOptions | undefined
+  /** With `durability: outbox`: the table, and who passes its rows on. */
   outbox?: OutboxOptions | undefined
   /**
    * Keeps the queue in PostgreSQL (13 or later) by BullMQ's own backend instead of in Redis: a
@@ -189,11 +205,13 @@ export interface QueueOptions<T> {
   grace?: Duration | undefined
 }
 
+/** The id of one message, and the transaction that it is added in. */
 export interface AddOptions extends AddManyOptions {
   /** Overrides `id` of the queue. Any string of 1 to 512 bytes. */
   id?: string | undefined
 }
 
+/** The transaction that messages are added in. */
 export interface AddManyOptions {
   /**
    * With `outbox`: a client inside your transaction. The messages come to be if and only if it commits.
@@ -216,6 +234,7 @@ export interface DeadLetter<T = unknown> {
   readonly reason: string
 }
 
+/** Depth, age, dead letters and workers of one queue. */
 export interface QueueStats {
   readonly queue: string
   readonly backend: 'embedded' | 'bullmq'

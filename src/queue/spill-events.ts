@@ -1,6 +1,6 @@
 import { eventChannel } from '../base/events.ts'
 
-/** What goes out on `holdfast:queue:spill`, for metrics and logs. Never an id, a key or a payload. */
+/** A local file was cut, damaged or refused a write. Never an id, a key or a payload. */
 export interface SpillEvent {
   readonly queue: string
   /**
@@ -14,4 +14,5 @@ export interface SpillEvent {
   readonly code: string | undefined
 }
 
+/** `holdfast:queue:spill` */
 export const spillEvents = eventChannel<SpillEvent>('holdfast:queue:spill')

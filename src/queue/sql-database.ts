@@ -8,6 +8,7 @@ export interface SqlPool extends SqlRunner {
   connect(): Promise<SqlClient>
 }
 
+/** What is used of a client of a `pg` pool. */
 export interface SqlClient extends SqlRunner {
   /** True: the connection is not to be used again. */
   release(destroy?: boolean): void

@@ -4,6 +4,7 @@ import { InvalidOption } from '../base/errors.ts'
 import { ApplyTimeout } from './errors.ts'
 import type { SqlClient, SqlDatabase, SqlPool, SqlRunner } from './sql-database.ts'
 
+/** How long a transaction may take. */
 export interface TransactionOptions {
   /**
    * From the wait for a connection to the end of COMMIT. The server is told too, so that a statement

@@ -11,12 +11,15 @@ import { readRedisUrl } from './url.ts'
 export interface RedisOptions {
   /** `redis://[user][:password]@host[:port][/db]`; `rediss://` is TLS. */
   readonly url?: string | undefined
+  /** Host name or address, with `port`. Default 'localhost'. */
   readonly host?: string | undefined
   /** Default 6379 (26379 for sentinels). */
   readonly port?: number | undefined
   /** Unix socket instead of host and port. */
   readonly path?: string | undefined
+  /** User of the ACL; without it the default user. */
   readonly username?: string | undefined
+  /** Password of that user. */
   readonly password?: string | undefined
   /** Database number. Default 0, the only one in a cluster. */
   readonly db?: number | undefined
@@ -28,7 +31,9 @@ export interface RedisOptions {
   readonly sentinels?: readonly string[] | undefined
   /** The name under which the sentinels monitor the master. */
   readonly name?: string | undefined
+  /** User for the sentinels, where they have their own. */
   readonly sentinelUsername?: string | undefined
+  /** Password for the sentinels, where they have their own. */
   readonly sentinelPassword?: string | undefined
   /** Which installed library to use. Default: `redis`, else `ioredis`. */
   readonly library?: 'redis' | 'ioredis' | undefined

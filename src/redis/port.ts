@@ -56,6 +56,10 @@ export interface RedisNode {
   readonly bus: NodeBus
 }
 
+/**
+ * `connecting`: never was ready. `ready`: proven, open for traffic. `down`: was, and is not. `closed`:
+ * for good.
+ */
 export type NodeState = 'connecting' | 'ready' | 'down' | 'closed'
 
 export interface NodeHooks {
@@ -87,12 +91,14 @@ export interface BusHandler {
   open(): void
 }
 
+/** What is known of the servers behind one source. Never asks them. */
 export interface RedisHealth {
   readonly topology: string
   readonly label: string
   readonly nodes: readonly NodeHealth[]
 }
 
+/** What is known of one server. Never asks it. */
 export interface NodeHealth {
   readonly address: string
   readonly state: NodeState

@@ -8,7 +8,9 @@ import { systemRandom } from '../base/random.ts'
  * second and a slow one within five calls; change them only for networks with unusual round trips.
  */
 export interface RedisSettings {
+  /** For simulation. Default the system's. */
   readonly clock: Clock
+  /** For simulation. Default the system's. */
   readonly random: Random
   /**
    * Connecting, TLS, authentication and proof of role, together. Default 600; doubled after an attempt
@@ -23,8 +25,9 @@ export interface RedisSettings {
   readonly deadAfterMs: number
   /** Role, replication id and server clock are looked at again this often. Default 1000. */
   readonly recheckMs: number
-  /** First and longest pause between attempts to connect, ±25 %. Default 100 and 500. */
+  /** First pause between attempts to connect, ±25 %. Default 100. */
   readonly backoffMinMs: number
+  /** Longest pause between attempts to connect, ±25 %. Default 500. */
   readonly backoffMaxMs: number
   /** This many deadlines missed in a row drop the connection. Default 5. */
   readonly breakAfter: number

@@ -3,6 +3,7 @@ import { type Duration, toMs } from '../base/duration.ts'
 import { InvalidOption, InvalidValue } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
 
+/** Name, flags and signing keys of a session cookie. */
 export interface SessionCookieOptions {
   /** Without the prefix. @default 'sid' */
   name?: string | undefined

@@ -15,6 +15,7 @@ export type ConflictPolicy =
   | 'reject'
   | ((field: string, conflict: { mine: unknown; theirs: unknown; base: unknown }) => unknown)
 
+/** Options of `hf.sessions(name, options)`. */
 export interface SessionOptions {
   /** A session ends this long after its last use. @default '30m' */
   idle?: Duration | undefined
@@ -24,7 +25,7 @@ export interface SessionOptions {
   touchEvery?: Duration | undefined
   /** After `regenerate` of the same user, the old id leads to the new one for this long. @default '10s' */
   grace?: Duration | undefined
-  /** @default 'lastWrite', field by field */
+  /** What happens when two requests changed the same field. @default 'lastWrite', field by field */
   conflict?: ConflictPolicy | undefined
   /** Any Standard Schema. Checked on create, update and load; a stored session that fails is absent. */
   schema?: StandardSchema | undefined
@@ -54,6 +55,7 @@ export interface SessionOptions {
   deadline?: Duration | undefined
 }
 
+/** What `createSessions` is made of. */
 export interface SessionsOptions extends SessionOptions {
   /** Tells kinds of sessions apart: 'web', 'chat', 'admin'. @default 'default' */
   name?: string | undefined

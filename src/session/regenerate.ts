@@ -16,6 +16,7 @@ import {
 } from './session.ts'
 import type { Move, Stored } from './store.ts'
 
+/** A login, or a new id only. */
 export interface RegenerateOptions {
   /** A login: the session gets this user and a new absolute life, and the old id is dead at once. */
   user?: string | undefined

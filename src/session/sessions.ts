@@ -11,6 +11,7 @@ import { Session, type SessionInfo, stateOf } from './session.ts'
 import { sizeOf } from './size.ts'
 import type { LoadReply, Place, SessionStore } from './store.ts'
 
+/** Whose session it is, and what a list of sessions shows of it. */
 export interface CreateSessionOptions {
   /** Whose session it is: makes it listable and revocable. */
   user?: string | undefined

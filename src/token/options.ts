@@ -8,11 +8,14 @@ import type { EncryptionSetup } from '../cache/encrypt.ts'
 import type { RedisPort } from '../redis/port.ts'
 import type { TokenStore } from './store.ts'
 
+/** What is used of `fetch`. */
 export type FetchFunction = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
+/** Options of `hf.tokens(options)`. */
 export interface TokenOptions {
   /** Where tokens are issued: https, or http on loopback. */
   tokenUrl: string
+  /** Name of the client. */
   clientId: string
   /** Absent for a public client; then `encryption` is required. */
   clientSecret?: string | undefined
@@ -48,6 +51,7 @@ export interface TokenOptions {
   fetch?: FetchFunction | undefined
 }
 
+/** What `createTokens` is made of. */
 export interface TokensOptions extends TokenOptions {
   /** Shared between processes by this Redis; without it, in process memory. */
   redis?: RedisPort | undefined

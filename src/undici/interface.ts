@@ -28,11 +28,13 @@ export interface UndiciCacheValue {
   deleteAt: number
 }
 
+/** What a store answers to undici's cache interceptor. */
 export interface UndiciGetResult extends Omit<UndiciCacheValue, 'cacheControlDirectives'> {
   body?: Readable | Iterable<Buffer>
   cacheControlDirectives: object
 }
 
+/** What undici's cache interceptor asks of a store. */
 export interface UndiciCacheStore {
   get(key: UndiciCacheKey): Promise<UndiciGetResult | undefined>
   createWriteStream(key: UndiciCacheKey, value: UndiciCacheValue): Writable | undefined

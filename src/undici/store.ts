@@ -12,6 +12,7 @@ import { Recorder } from './recorder.ts'
 import { answer, fits, pick, type Stored } from './stored-response.ts'
 import { type Fields, MAX_FIELD_SETS, type Place, placeOf, sameSet, variantName } from './variant.ts'
 
+/** How the responses are kept. */
 export interface UndiciStoreOptions {
   /** Where responses are kept: `hf.cache`, or a namespace of it. */
   readonly cache: Cache
@@ -27,6 +28,7 @@ export interface UndiciStoreOptions {
   readonly l1?: boolean | undefined
 }
 
+/** What the store counted since it was made. */
 export interface UndiciStoreStats {
   readonly hits: number
   readonly misses: number
@@ -69,6 +71,7 @@ export function undiciStore(options: UndiciStoreOptions): UndiciStore {
   return new UndiciStore(options)
 }
 
+/** Keeps the responses of undici's cache interceptor in a cache: see `undiciStore`. */
 export class UndiciStore implements UndiciCacheStore {
   readonly #cache: Cache
   readonly #prefix: string

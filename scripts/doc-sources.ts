@@ -1,0 +1,169 @@
+/** What the docs say of the source and a test can compare: options, events, and who has no JSDoc. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+export interface Member {
+  readonly name: string
+  readonly meaning: string
+  readonly fallback: string
+}
+
+/**
+ * The members of an exported interface in their order, with what their JSDoc says, and then those that
+ * it has from another interface.
+ * @throws where the interface is not in the file
+ */
+export function membersOf(path: string, type: string): Member[] {
+  const body = bodyOf(read(path), type)
+  if (body === undefined) throw new Error(`${path} has no interface ${type}`)
+  const own = membersIn(body)
+  const more = /^export interface [^{]*? extends (\w+)\b(?!<)/.exec(body)?.[1]
+  const inherited = more ? membersIn(wherever(more)) : []
+  return [...own, ...inherited.filter(({ name }) => own.every((member) => member.name !== name))]
+}
+
+function membersIn(body: string): Member[] {
+  const found: Member[] = []
+  // Two spaces and no more: members of the interface itself, not of what stands inside it.
+  const member = /^ {2}(?:(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\s*)?(?:readonly )?(\w+)\??(?::\s|\()/gm
+  for (const [, comment = '', name = ''] of body.matchAll(member)) {
+    found.push({ name, ...saidBy(comment) })
+  }
+  return found
+}
+
+/** Rows for a table of options: name, meaning, default. */
+export function optionRows(path: string, type: string): string[][] {
+  return membersOf(path, type).map(({ name, meaning, fallback }) => [
+    `\`${name}\``,
+    cell(meaning),
+    cell(fallback),
+  ])
+}
+
+/** Rows for the table of events: channel, when, what it carries. */
+export function eventRows(): string[][] {
+  const rows = new Map<string, string[]>()
+  for (const path of sources()) {
+    const text = read(path)
+    const declared = /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*)?^.*?eventChannel<(\w+)>\(\s*'(holdfast:[a-z:-]+)'/gm
+    for (const [, comment = '', type = '', channel = ''] of text.matchAll(declared)) {
+      const payload = bodyOf(text, type) ?? ''
+      const more = /^export interface \w+ extends (\w+)/.exec(payload)?.[1]
+      const fields = new Set([...fieldsOf(payload), ...(more ? fieldsOf(wherever(more)) : [])])
+      const said = meaningOf(comment) || meaningOf(commentBefore(text, type))
+      rows.set(channel, [`\`${channel}\``, cell(said), [...fields].map((field) => `\`${field}\``).join(' ')])
+    }
+  }
+  return [...rows.values()].sort(([a = ''], [b = '']) => a.localeCompare(b, 'en'))
+}
+
+/**
+ * A page with the rows of its tables as the source has them now. Each table follows a note that says
+ * where from: `<!-- options of src/options.ts HoldfastOptions: npm run docs:tables -->`, or `<!-- events: … -->`.
+ */
+export function withTables(page: string): string {
+  const table = /(<!-- (options of (\S+) (\w+)|events): npm run docs:tables -->\n\|.*\n\|.*\n)(?:\|.*\n)*/g
+  return page.replace(table, (_, head: string, what: string, path: string, type: string) => {
+    const rows = what === 'events' ? eventRows() : optionRows(path, type)
+    return head + rows.map((cells) => `| ${cells.join(' | ')} |\n`).join('')
+  })
+}
+
+export interface PublicSymbol {
+  readonly name: string
+  /** `holdfast/cache`, `holdfast`. */
+  readonly from: string
+  readonly file: string
+  readonly documented: boolean
+}
+
+/** Everything that the index files of the subpaths offer, followed to where it is declared. */
+export function publicSymbols(): PublicSymbol[] {
+  return sources()
+    .filter((path) => /^src\/(?:[^/]+\/)?index\.ts$/.test(path))
+    .flatMap((path) => {
+      const from = `holdfast${path === 'src/index.ts' ? '' : `/${path.split('/')[1]}`}`
+      return [...offered(path)].map(([name, { file, documented }]) => ({ name, from, file, documented }))
+    })
+}
+
+type Offer = ReadonlyMap<string, { readonly file: string; readonly documented: boolean }>
+
+function offered(path: string): Offer {
+  const text = read(path)
+  const found = new Map<string, { file: string; documented: boolean }>()
+  const there = (target: string) => posix.join(dirname(path), target)
+  for (const [, names = '', target = ''] of text.matchAll(
+    /^export (?:type )?\{([^}]*)\} from '(\.[^']+)'/gm,
+  )) {
+    const inside = offered(there(target))
+    for (const entry of names.split(',').map((name) => name.trim().replace(/^type /, ''))) {
+      const [inner = '', outer = inner] = entry.split(' as ')
+      if (entry) found.set(outer, inside.get(inner) ?? { file: there(target), documented: false })
+    }
+  }
+  for (const [, target = ''] of text.matchAll(/^export \* from '(\.[^']+)'/gm)) {
+    for (const [name, where] of offered(there(target))) found.set(name, where)
+  }
+  const declaration =
+    /^export (?:declare )?(?:abstract )?(?:async )?(?:function\*?|class|interface|type|const|let) (\w+)/gm
+  for (const { 1: name = '', index } of text.matchAll(declaration)) {
+    if (!found.has(name)) found.set(name, { file: path, documented: isCommented(text, index) })
+  }
+  return found
+}
+
+const isCommented = (text: string, at: number): boolean => {
+  // What stands between a comment and its declaration: notes for the linter, decorators.
+  const before = text.slice(0, at).replace(/(?:^(?:\/\/.*|@.*)\n)+$/m, '')
+  return /\*\/\s*$/.test(before) && before.lastIndexOf('/**') > before.lastIndexOf('\n\n')
+}
+
+function sources(): string[] {
+  return readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .map((name) => `src/${name.replaceAll('\\', '/')}`)
+    .filter((path) => path.endsWith('.ts'))
+    .sort()
+}
+
+function bodyOf(text: string, type: string): string | undefined {
+  return new RegExp(`^export (?:interface|type) ${type}\\b[\\s\\S]*?^(?:\\}|\\))`, 'm').exec(text)?.[0]
+}
+
+/** The declaration of a type, in whichever file it is. */
+function wherever(type: string): string {
+  const found = sources().map((path) => bodyOf(read(path), type))
+  return found.find((body) => body !== undefined) ?? ''
+}
+
+const fieldsOf = (body: string): string[] =>
+  [...body.matchAll(/\breadonly (\w+)\??:/g)].map(([, name = '']) => name)
+
+/** What a comment says of an event, without the name of the channel. */
+function meaningOf(comment: string): string {
+  const text = saidBy(comment).meaning.replace(/^`holdfast:[^`]+`(?:: )?/, '')
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
+function commentBefore(text: string, type: string): string {
+  const at = text.search(new RegExp(`^export (?:interface|type) ${type}\\b`, 'm'))
+  return at > 0 && isCommented(text, at) ? text.slice(text.lastIndexOf('/**', at), at) : ''
+}
+
+function saidBy(comment: string): { meaning: string; fallback: string } {
+  const text = comment
+    .replace(/^\s*\/\*\*|\*\/\s*$/g, '')
+    .replace(/^\s*\* ?/gm, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+  const [meaning = '', ...tags] = ` ${text}`.split(/ (?=@[a-z])/)
+  const fallback = tags.find((tag) => tag.startsWith('@default'))?.slice('@default'.length) ?? ''
+  return { meaning: meaning.trim(), fallback: fallback.trim() }
+}
+
+const cell = (text: string): string => text.replaceAll('|', '\\|')
