@@ -99,7 +99,7 @@ export class OutboundLoad {
     const failed = (kind: FailureKind): UpstreamFailure =>
       new UpstreamFailure(kind, route.name, keepAnswer(reply, body, { id: this.id, at, ttl: 0 }))
     if (throttle) throw failed('throttled')
-    if (reply.status >= 500) throw failed('status')
+    if (reply.status >= 500 || route.failures.has(reply.status)) throw failed('status')
     const isGood = STORABLE.has(reply.status)
     if (isGood && body && !isExpected(route, request, reply, body)) throw failed('content')
 

@@ -35,6 +35,12 @@ export interface OutboundPolicy {
     | undefined
   /** Which failures a stale answer may stand in for. @default all of them */
   readonly staleIfError?: boolean | ((failure: OutboundFailure) => boolean) | undefined
+  /**
+   * Statuses that are failures too, besides 429 and 500 and above, so that a stale answer may stand in:
+   * `[401, 403]` where the credential is the application's own, and says nothing about its callers.
+   * Of client errors only; not together with `negative`. @default none
+   */
+  readonly failures?: readonly number[] | undefined
   /** After a failed reload that a stale answer stood in for, do not try again for this long. @default '1s' */
   readonly backoff?: Duration | undefined
   /**
@@ -64,7 +70,7 @@ export type IdentityOf = (request: OutboundRequest) => string | undefined
 
 /** What callers and routes may both say about keys and quota. */
 export interface OutboundShared {
-  /** @default 'credential' */
+  /** For whom an answer is: see the docs. @default 'credential' */
   readonly identity?: OutboundIdentity | undefined
   /** Header fields that do not change the answer, besides those that never do (see the docs). */
   readonly ignoreHeaders?: readonly string[] | undefined
@@ -80,6 +86,7 @@ export interface OutboundShared {
   readonly throttlePause?: Duration | undefined
 }
 
+/** Which requests, and how their answers are kept. */
 export interface OutboundRoute extends OutboundPolicy, OutboundShared {
   /** For keys, statistics and events: no secrets. Letters, digits and `_ . : / -`. @default from `match` */
   readonly name?: string | undefined
@@ -108,9 +115,11 @@ export interface OutboundAnswer {
   json(): unknown
 }
 
+/** Options of `outbound(fetch, options)`. */
 export interface OutboundOptions extends OutboundShared {
   /** Where answers are kept: `hf.cache`, or a namespace of it. */
   readonly cache: Cache
+  /** Which requests are kept, and how. The first that matches counts. */
   readonly routes: readonly OutboundRoute[]
   /** Policies by name, for `class`: `{ static: { ttl: '10m', stale: '1h' }, dynamic: { ttl: '30s' } }`. */
   readonly classes?: Readonly<Record<string, OutboundPolicy>> | undefined

@@ -20,6 +20,8 @@ export interface Route
   readonly jitter: number
   readonly hardMs: number
   readonly throttlePauseMs: number
+  /** Client errors that count as failures. */
+  readonly failures: ReadonlySet<number>
   /** Life in ms by status of a client error. */
   readonly negative: ReadonlyMap<number, number>
   readonly expect: 'json' | 'any' | undefined
@@ -36,6 +38,7 @@ const POLICY_NAMES = [
   'refreshAhead',
   'timeout',
   'staleIfError',
+  'failures',
   'backoff',
   'negative',
   'expect',
@@ -138,6 +141,11 @@ function routeOf(route: OutboundRoute, options: OutboundOptions, where: string, 
   }
   const maxBodyBytes = bytes(policy.maxBodyBytes ?? MAX_BODY_BYTES, `${where}.maxBodyBytes`)
   const hard = timeout.hard ?? '30s'
+  const failures = failuresOf(policy.failures, where)
+  const negative = negativeOf(policy.negative, where)
+  if ([...failures].some((status) => negative.has(status))) {
+    throw new InvalidOption(`${where} keeps a status that is a failure`, 'name it in failures or in negative')
+  }
   return {
     name,
     matches,
@@ -147,7 +155,8 @@ function routeOf(route: OutboundRoute, options: OutboundOptions, where: string, 
     jitter: share(policy.jitter, `${where}.jitter`),
     hardMs: Math.max(1, toMs(hard, `${where}.timeout.hard`)),
     throttlePauseMs: toMs(route.throttlePause ?? options.throttlePause ?? '60s', `${where}.throttlePause`),
-    negative: negativeOf(policy.negative, where),
+    failures,
+    negative,
     expect: policy.expect,
     revalidate: policy.revalidate ?? true,
     maxBodyBytes,
@@ -233,6 +242,16 @@ function predicateOf(
     const failure = failureOf(error, name)
     return failure !== undefined && (typeof given === 'function' ? given(failure) : true)
   }
+}
+
+function failuresOf(given: OutboundPolicy['failures'], where: string): ReadonlySet<number> {
+  if (given === undefined) return new Set()
+  const isStatus = (status: unknown) =>
+    Number.isInteger(status) && Number(status) >= 400 && Number(status) < 500
+  if (!Array.isArray(given) || !given.every(isStatus)) {
+    throw new InvalidOption(`${where}.failures is no list of client errors`, 'write failures: [401, 403]')
+  }
+  return new Set(given as readonly number[])
 }
 
 function negativeOf(given: OutboundPolicy['negative'], where: string): ReadonlyMap<number, number> {

@@ -181,6 +181,26 @@ describe('a failing upstream', () => {
     expect((await call(`${origin.url}/x`)).status).toBe(500)
   })
 
+  it('is one that refuses the credential too, where the policy says so [S2-6]', async () => {
+    const clock = new FakeClock()
+    const route = { ttl: '1m', stale: '1h', timeout: { soft: false }, failures: [401, 403] } as const
+    const { call } = embedded(origin, route, { cache: createCache({ clock }) })
+    const good = await (await call(`${origin.url}/x`)).text()
+    for (const status of [401, 403]) {
+      await clock.advance(61_000)
+      origin.answer(json(status, { message: 'no' }))
+      const response = await call(`${origin.url}/x`)
+      expect([response.status, await response.text()]).toEqual([200, good])
+      expect((await call(`${origin.url}/other`)).status).toBe(status)
+    }
+    // Other client errors are the upstream's word on the data, and end what was kept.
+    await clock.advance(61_000)
+    origin.answer(json(404, {}))
+    expect((await call(`${origin.url}/x`)).status).toBe(404)
+    origin.answer(json(500, {}))
+    expect((await call(`${origin.url}/x`)).status).toBe(500)
+  })
+
   it('may be shown instead of a stale answer, by kind', async () => {
     const clock = new FakeClock()
     const seen: OutboundFailure[] = []

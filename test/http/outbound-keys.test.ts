@@ -271,6 +271,8 @@ describe('a route', () => {
     [{ routes: [{ ...route, identity: 'everyone' }] }, /identity/],
     [{ routes: [{ ...route, negative: { 401: '5m' } }] }, /never kept/],
     [{ routes: [{ ...route, negative: { 500: '5m' } }] }, /never kept/],
+    [{ routes: [{ ...route, failures: [500] }] }, /no list of client errors/],
+    [{ routes: [{ ...route, failures: [404], negative: '5m' }] }, /is a failure/],
     [{ routes: [{ ...route, jitter: 1 }] }, /jitter/],
     [{ routes: [{ ...route, expect: 'xml' }] }, /expect/],
     [{ routes: [{ ...route, timeout: { softt: 1 } }] }, /timeout/],
