@@ -1,8 +1,8 @@
 import type { Clock } from '../base/clock.ts'
+import { compileGlob } from '../base/glob.ts'
+import { scanNames } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 import { Lru } from '../memory/lru.ts'
-import { compileGlob } from './glob.ts'
-import { scanNames } from './name-scan.ts'
 import {
   type CacheStore,
   type Draft,
@@ -21,6 +21,7 @@ import {
 } from './store.ts'
 import { storedEntry } from './stored-entry.ts'
 
+/** Bounds, clock and randomness of a store in process memory. */
 export interface MemoryStoreSetup {
   readonly clock: Clock
   readonly random: Random

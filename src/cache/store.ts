@@ -3,6 +3,7 @@
  * where entries live (below): process memory, or Redis with an L1. Both adapters pass one contract
  * suite. Keys and tags here are validated full names; bodies are encoded.
  */
+import type { NameBatch } from '../base/name-scan.ts'
 
 /** Life of a lease without renewal, ms. The load layer renews at a third of it. */
 export const LEASE_MS = 2_000
@@ -117,13 +118,9 @@ export interface StoreInspection {
   readonly leased: boolean
 }
 
-/** Some names of a scan, perhaps none. */
-export interface ScanBatch {
-  readonly keys: readonly string[]
-  /** Where to go on after them; undefined at the end. */
-  readonly next: string | undefined
-}
+export type ScanBatch = NameBatch
 
+/** What the cache asks of its store: process memory or Redis, by one contract. */
 export interface CacheStore {
   readonly shared: boolean
   serverNow(): number
@@ -169,6 +166,7 @@ export interface CacheStore {
   close(): Promise<void>
 }
 
+/** What a store counted since it was made. */
 export interface StoreCounters {
   readonly l1Entries: number
   readonly l1Bytes: number

@@ -1,5 +1,5 @@
 import { InvalidOption } from '../base/errors.ts'
-import { compileGlob } from '../cache/glob.ts'
+import { compileGlob } from '../base/glob.ts'
 
 const FORM = /^(?:([A-Z]+(?:\|[A-Z]+)*) )?(https?:\/\/[^/?#\s]+)(\/[^?#\s]*)$/
 

@@ -62,6 +62,7 @@ export async function acquire(store: LockStore, target: Target, request: Acquire
     throw error
   } finally {
     attempt.ear?.close()
+    if (attempt.hasWaited && lockEvents.active) lockEvents.publish({ event: 'unqueued', kind: target.kind })
   }
 }
 
@@ -69,6 +70,8 @@ class Attempt {
   ear: Ear | undefined
   /** Whether Redis may know of us. */
   leftTraces = false
+  /** Whether it told that it waits. */
+  hasWaited = false
   #store: LockStore
   #claimant: Claimant
   #request: AcquireRequest
@@ -124,9 +127,16 @@ class Attempt {
       this.#leaseMs = reply.leaseMs
       if (left <= 0) throw this.#timeout()
       this.#ticket = reply.ticket
+      this.#tellWait()
       if (this.ear && !this.ear.ready) this.ear.prepare()
       await this.#nap.sleep(Math.min(this.#pollMs(reply.rank), this.#started + waitMs - this.#clock.mono()))
     }
+  }
+
+  #tellWait(): void {
+    if (this.hasWaited || !lockEvents.active) return
+    this.hasWaited = true
+    lockEvents.publish({ event: 'queued', kind: this.#claimant.target.kind })
   }
 
   #claim(wait: boolean): Promise<ClaimReply> {

@@ -2,8 +2,12 @@ import { eventChannel } from '../base/events.ts'
 import type { LossCause } from './errors.ts'
 import type { Target } from './store.ts'
 
-/** What goes out on `holdfast:lock:event`, for metrics. Never a name, an owner or a token. */
-export type LockEvent = { readonly kind: Target['kind'] } & (
+/** A lock was taken, refused, lost or given back, or a renewal failed. Never a name, an owner or a token. */
+export type LockEvent = {
+  readonly kind: Target['kind']
+} /** Somebody else holds it and a wait began; and that wait is over, whatever it came to. */ & (
+  | { readonly event: 'queued' }
+  | { readonly event: 'unqueued' }
   | { readonly event: 'acquired'; readonly waitedMs: number }
   /** Nobody was let in: the wait was over, Redis was away, or the caller gave up. */
   | {

@@ -1,5 +1,6 @@
 export { LockLost, LockTimeout, LockUnavailable, type LossCause } from './errors.ts'
 export type { Lease } from './lease.ts'
+export type { LockListing, LockPage } from './listing.ts'
 export type { Lock, LockOptions, RunOptions } from './lock.ts'
 export { Locks, type LocksOptions, type ReadWriteLock } from './locks.ts'
 export { createQuorumLocks, type QuorumHealth, QuorumLocks, type QuorumOptions } from './quorum.ts'

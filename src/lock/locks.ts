@@ -1,13 +1,16 @@
 import { type Clock, systemClock } from '../base/clock.ts'
 import { InvalidOption } from '../base/errors.ts'
 import { boundName, encodeName, encodePart } from '../base/key.ts'
+import type { LookOptions } from '../base/page.ts'
 import { type Random, systemRandom } from '../base/random.ts'
 import type { RedisPort } from '../redis/port.ts'
+import { evictLock, type LockPage, listLocks } from './listing.ts'
 import { Lock, type RunOptions } from './lock.ts'
 import { MemoryLockStore } from './memory-store.ts'
 import { RedisLockStore } from './redis-store.ts'
-import type { LockStore, Mode, Target } from './store.ts'
+import type { ListableLockStore, Mode, Target } from './store.ts'
 
+/** What locks that are used alone are made of. */
 export interface LocksOptions {
   /** Shared between processes by this Redis; without it, within this process. */
   redis?: RedisPort | undefined
@@ -17,6 +20,7 @@ export interface LocksOptions {
   random?: Random | undefined
 }
 
+/** Two locks on one name: `read` is shared, `write` is alone. */
 export interface ReadWriteLock {
   /** Shared with other readers. */
   readonly read: Lock
@@ -28,7 +32,7 @@ const MAX_PERMITS = 10_000
 
 /** The locks of one namespace. */
 export class Locks {
-  readonly store: LockStore
+  readonly store: ListableLockStore
 
   constructor(options: LocksOptions = {}) {
     const { redis, namespace = 'app', clock = systemClock, random = systemRandom } = options
@@ -62,6 +66,25 @@ export class Locks {
       read: new Lock(this.store, target('rwlock', name, 'r', 1), options, 'readWrite()'),
       write: new Lock(this.store, target('rwlock', name, 'w', 1), options, 'readWrite()'),
     }
+  }
+
+  /**
+   * Locks, semaphores and read-write locks that are held or waited for, bounded in number and time.
+   * @throws InvalidOption, RedisUnavailable, RedisTimeout
+   */
+  list(options: LookOptions = {}): Promise<LockPage> {
+    return listLocks(this.store, options)
+  }
+
+  /**
+   * By an operator: takes away every lease on what has this name. Holders learn it at their next
+   * renewal; what they write until then carries a fencing token that is out of date. Answers how many
+   * leases there were.
+   * @throws InvalidKey, RedisUnavailable, RedisTimeout
+   */
+  evict(name: string): Promise<number> {
+    const { id } = lockTarget(name)
+    return evictLock(this.store, id)
   }
 
   /** Ends the listening; leases that are still held end with their ttl. */

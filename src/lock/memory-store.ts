@@ -1,12 +1,14 @@
 import type { Clock } from '../base/clock.ts'
+import { type NameBatch, scanNames } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
+import { holderName } from './holder.ts'
 import type {
   Claimant,
   ClaimOptions,
   ClaimReply,
   Ear,
+  ListableLockStore,
   LockState,
-  LockStore,
   Mode,
   RenewReply,
   Target,
@@ -33,7 +35,7 @@ interface Entry {
 }
 
 /** Locks within one process, by the same rules as in Redis. An entry lives while somebody is in it. */
-export class MemoryLockStore implements LockStore {
+export class MemoryLockStore implements ListableLockStore {
   readonly shared = false
   readonly clock: Clock
   readonly random: Random
@@ -115,7 +117,8 @@ export class MemoryLockStore implements LockStore {
     const now = this.clock.mono()
     const state = {
       waiting: entry.queue.length,
-      holders: [...entry.holders.values()].map(({ fence, mode, until, since }) => ({
+      holders: [...entry.holders].map(([owner, { fence, mode, until, since }]) => ({
+        holder: holderName(owner),
         fence,
         mode,
         leaseMs: Math.round(until - now),
@@ -124,6 +127,24 @@ export class MemoryLockStore implements LockStore {
     }
     this.#sweep(target, entry)
     return state
+  }
+
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch> {
+    const isInUse = (name: string): boolean => {
+      const entry = this.#entries.get(name)
+      if (entry) this.#expire(entry)
+      return entry !== undefined && entry.holders.size + entry.queue.length > 0
+    }
+    return scanNames(() => this.#entries.keys(), `*:${glob}`, isInUse, from)
+  }
+
+  async evict(target: Target): Promise<number> {
+    const entry = this.#open(target)
+    const count = entry.holders.size
+    entry.holders.clear()
+    settle(entry, count)
+    this.#sweep(target, entry)
+    return count
   }
 
   close(): void {

@@ -1,24 +1,30 @@
 import type { Clock } from '../base/clock.ts'
 import { RedisReplyError } from '../base/errors.ts'
+import type { NameBatch } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 import { firstConnection } from '../redis/first-connection.ts'
 import type { Reply } from '../redis/link.ts'
+import { scanNodes } from '../redis/name-scan.ts'
 import type { RedisNode, RedisPort } from '../redis/port.ts'
-import { CLAIM, RAISE, RELEASE, RENEW } from './scripts.ts'
+import { holderName } from './holder.ts'
+import { CLAIM, EVICT, RAISE, RELEASE, RENEW } from './scripts.ts'
 import type {
   Claimant,
   ClaimOptions,
   ClaimReply,
   Ear,
+  ListableLockStore,
   LockState,
-  LockStore,
   Mode,
   RenewReply,
   Target,
 } from './store.ts'
 
+/** For one step of a scan. */
+const SCAN_MS = 2_000
+
 /** Locks in Redis: one script per step, each on one slot, by the server's clock. */
-export class RedisLockStore implements LockStore {
+export class RedisLockStore implements ListableLockStore {
   readonly shared = true
   readonly clock: Clock
   readonly random: Random
@@ -140,6 +146,7 @@ export class RedisLockStore implements LockStore {
         .map(([name, end]) => {
           const [fence, since] = (notes.get(`h:${name.slice(1)}`) ?? '0 0').split(' ')
           return {
+            holder: holderName(name.slice(1)),
             fence: Number(fence),
             mode: name[0] as Mode,
             leaseMs: Math.round(Number(end) - now),
@@ -147,6 +154,21 @@ export class RedisLockStore implements LockStore {
           }
         }),
     }
+  }
+
+  /** By the keys of holders and of queues: what they belong to outlives them by an hour. */
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch> {
+    const pick = (key: string): string | undefined => {
+      const [, kind, id] =
+        /^(lock|semaphore|rwlock):\{(.*)\}:[hq]$/.exec(key.slice(this.#prefix.length)) ?? []
+      return kind && `${kind}:${id}`
+    }
+    return scanNodes(this.#port.nodes(), `${this.#prefix}*:{${glob}}:[hq]`, SCAN_MS, pick, from)
+  }
+
+  async evict(target: Target, deadline: number): Promise<number> {
+    const { keys, node } = this.#place(target)
+    return Number(await node.eval(EVICT, keys, [due(node, deadline)], { deadline }))
   }
 
   close(): void {

@@ -233,3 +233,27 @@ settle(nil, capacity)
 return had
 `,
 )
+
+/**
+ * By an operator. ARGV: deadline. Takes away every lease and tells as many as held one. The token counter
+ * stays, so that whoever comes next has a greater one. Replies the number of leases.
+ */
+export const EVICT = defineScript(
+  'lock.evict',
+  `${LUA_NOW}
+${luaDeadline('ARGV[1]')}
+${NAMES}
+${RULES}
+look()
+local had = count
+for _, member in ipairs(redis.call('ZRANGE', holders, 0, -1)) do
+  redis.call('HDEL', meta, 'h:' .. string.sub(member, 2))
+end
+redis.call('UNLINK', holders)
+if had == 0 then return 0 end
+prune()
+look()
+settle(nil, had)
+return had
+`,
+)

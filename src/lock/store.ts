@@ -3,6 +3,7 @@
  * where their state lives (below): process memory or Redis. Both adapters pass one contract suite.
  */
 import type { Clock } from '../base/clock.ts'
+import type { NameBatch } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 
 /**
@@ -59,8 +60,11 @@ export interface Ear {
   close(): void
 }
 
+/** Who holds a lock and how many wait, at the moment of asking. */
 export interface LockState {
   readonly holders: readonly {
+    /** Digest of its secret: tells holders apart, opens nothing. */
+    readonly holder: string
     readonly fence: number
     readonly mode: Mode
     /** ms until the lease ends unless renewed. */
@@ -87,4 +91,12 @@ export interface LockStore {
   listen(claimant: Claimant, wake: () => void): Ear
   inspect(target: Target, deadline: number): Promise<LockState>
   close(): void
+}
+
+/** A store that can be looked over, by people: every other call names what it is about. */
+export interface ListableLockStore extends LockStore {
+  /** `<kind>:<id>` of what is held or waited for, by glob over ids; perhaps some that ended a moment ago. */
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch>
+  /** Takes away every lease on a target and tells who is next. Answers how many there were. */
+  evict(target: Target, deadline: number): Promise<number>
 }

@@ -8,6 +8,7 @@ export {
   OnceUnavailable,
   type Outcome,
 } from './errors.ts'
+export type { OnceListing, OnceListOptions, OncePage } from './listing.ts'
 export { createOnce, type Once, type OnceOptions, type OnceSetup, type Verdict } from './once.ts'
 export type { Step } from './step.ts'
 export type { CrashPolicy, OnceRecord } from './store.ts'

@@ -1,6 +1,16 @@
 import type { Clock } from '../base/clock.ts'
+import { type NameBatch, scanNames } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
-import type { Claim, ClaimReply, CrashPolicy, Ending, Grant, OnceRecord, OnceStore } from './store.ts'
+import type {
+  Claim,
+  ClaimReply,
+  CrashPolicy,
+  Ending,
+  Grant,
+  OnceLook,
+  OnceRecord,
+  OnceStore,
+} from './store.ts'
 
 interface Row {
   state: 'running' | 'done' | 'failed' | 'retry'
@@ -109,6 +119,28 @@ export class MemoryOnceStore implements OnceStore {
       attempts: row.attempt,
       ageMs: Math.round(now - row.startedAt),
       checkpoints: [...row.checkpoints.keys()],
+    }
+  }
+
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch> {
+    return scanNames(
+      () => this.#rows.keys(),
+      glob,
+      (id) => this.#row(id) !== undefined,
+      from,
+    )
+  }
+
+  async look(id: string): Promise<OnceLook | undefined> {
+    const [row, record] = [this.#row(id), await this.inspect(id)]
+    if (!row || !record) return undefined
+    return {
+      state: record.state,
+      startedAt: this.clock.wall() - record.ageMs,
+      attempts: record.attempts,
+      step: record.checkpoints.at(-1),
+      steps: record.checkpoints.length,
+      owner: record.state === 'running' ? row.owner : undefined,
     }
   }
 

@@ -16,6 +16,7 @@ import {
   OnceUnavailable,
 } from './errors.ts'
 import { type Note, told } from './events.ts'
+import { listOnce, type OnceListOptions, type OncePage } from './listing.ts'
 import { MemoryOnceStore } from './memory-store.ts'
 import { decodeFailure, decodeResult, encodeFailure, encodeResult, fingerprint } from './record.ts'
 import { RedisOnceStore } from './redis-store.ts'
@@ -23,6 +24,7 @@ import { Run } from './run.ts'
 import type { Step } from './step.ts'
 import type { Claim, ClaimReply, CrashPolicy, Ending, OnceRecord, OnceStore } from './store.ts'
 
+/** Options of one call of `once`. */
 export interface OnceOptions {
   /**
    * What the request asks for. The same key with another payload is refused. Kept as a digest only;
@@ -64,6 +66,11 @@ export interface Once {
   /** The state of a key without its result; `undefined` when nothing is known of it. */
   inspect(key: string): Promise<OnceRecord | undefined>
   /**
+   * Records that are known, without their results, bounded in number and time.
+   * @throws InvalidOption, RedisUnavailable, RedisTimeout
+   */
+  list(options?: OnceListOptions): Promise<OncePage>
+  /**
    * Settles a key by hand: done with a result, failed for good, or free for another try. A run that
    * is alive is only overridden with `force`, and then superseded.
    */
@@ -76,6 +83,7 @@ export interface Once {
   close(): void
 }
 
+/** What `createOnce` is made of. */
 export interface OnceSetup {
   /** Shared between processes by this Redis; without it, within this process. */
   redis?: RedisPort | undefined
@@ -105,6 +113,7 @@ const ATTEMPT_MS = 500
 const POLL_MS = 2_000
 const OPERATOR_MS = 1_000
 
+/** Run-once alone, in process memory or on a connection. @throws InvalidOption */
 export function createOnce(setup: OnceSetup = {}): Once {
   const { redis, namespace = 'app', clock = systemClock, random = systemRandom, defaults = {} } = setup
   const store: OnceStore = redis
@@ -119,6 +128,7 @@ export function createOnce(setup: OnceSetup = {}): Once {
       await store.opening()
       return store.inspect(id, OPERATOR_MS)
     },
+    list: (options: OnceListOptions = {}) => listOnce(store, options),
     resolve: async (key: string, verdict: Verdict, options: { force?: boolean; retain?: Duration } = {}) => {
       refuseUnknown(options, ['force', 'retain'], 'once.resolve()')
       const ending = endingOf(verdict)

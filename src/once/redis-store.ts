@@ -1,12 +1,26 @@
 import type { Clock } from '../base/clock.ts'
+import type { NameBatch } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 import { firstConnection } from '../redis/first-connection.ts'
 import type { Reply } from '../redis/link.ts'
+import { scanNodes } from '../redis/name-scan.ts'
 import type { RedisNode, RedisPort } from '../redis/port.ts'
 import type { Script } from '../redis/script.ts'
-import { ABANDON, BEAT, CHECKPOINT, CLAIM, END, RESOLVE } from './scripts.ts'
-import type { Claim, ClaimReply, CrashPolicy, Ending, Grant, OnceRecord, OnceStore } from './store.ts'
+import { ABANDON, BEAT, CHECKPOINT, CLAIM, END, LOOK, RESOLVE } from './scripts.ts'
+import type {
+  Claim,
+  ClaimReply,
+  CrashPolicy,
+  Ending,
+  Grant,
+  OnceLook,
+  OnceRecord,
+  OnceStore,
+} from './store.ts'
 
+/** For one step of a scan. */
+const SCAN_MS = 2_000
+const STATES = { d: 'done', f: 'failed', t: 'retryable' } as const
 const LETTERS = { done: 'd', failed: 'f', retry: 't' } as const
 
 /** Records in Redis: one hash per key, one script per move, by the server's clock. */
@@ -110,15 +124,35 @@ export class RedisOnceStore implements OnceStore {
     }
     const [seconds, micros] = (Array.isArray(time) ? time : []).map(Number)
     const now = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)
-    const names = { d: 'done', f: 'failed', t: 'retryable' } as const
     const letter = fields.get('st')
     const alive = Number(fields.get('lu')) >= now ? 'running' : 'indeterminate'
     return {
-      state: letter === 'd' || letter === 'f' || letter === 't' ? names[letter] : alive,
+      state: letter === 'd' || letter === 'f' || letter === 't' ? STATES[letter] : alive,
       fence: Number(fields.get('fn')),
       attempts: Number(fields.get('at')),
       ageMs: Math.max(0, Math.round(now - Number(fields.get('sa')))),
       checkpoints: inOrder(steps).map(([name]) => name),
+    }
+  }
+
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch> {
+    const pick = (key: string): string | undefined => /^\{(.*)\}$/.exec(key.slice(this.#prefix.length))?.[1]
+    return scanNodes(this.#port.nodes(), `${this.#prefix}{${glob}}`, SCAN_MS, pick, from)
+  }
+
+  async look(id: string, deadline: number): Promise<OnceLook | undefined> {
+    const reply = await this.#node(id).eval(LOOK, [this.#key(id)], [], { deadline })
+    if (!Array.isArray(reply)) return undefined
+    const [letter, ended, startedAt, attempts, steps, step, owner] = reply.map(String)
+    const alive = ended === '0' ? 'running' : 'indeterminate'
+    const state = letter === 'd' || letter === 'f' || letter === 't' ? STATES[letter] : alive
+    return {
+      state,
+      startedAt: Number(startedAt),
+      attempts: Number(attempts),
+      step: step === '' ? undefined : step,
+      steps: Number(steps),
+      owner: state === 'running' ? owner : undefined,
     }
   }
 

@@ -163,3 +163,26 @@ redis.pcall('PUBLISH', ARGV[11], ARGV[8])
 return 1
 `,
 )
+
+/**
+ * For lists: small, whatever the record holds. Changes nothing. Replies nil when absent, else { state,
+ * 1 when the lease is over, begun at, attempts, number of steps, last step, owner }.
+ */
+export const LOOK = defineScript(
+  'once.look',
+  `${LUA_NOW}
+local has = redis.call('HMGET', KEYS[1], 'st', 'lu', 'sa', 'at', 'ow')
+if not has[1] then return false end
+local steps, newest, step = 0, -1, ''
+local all = redis.call('HGETALL', KEYS[1])
+for at = 1, #all, 2 do
+  if string.sub(all[at], 1, 2) == 'c:' then
+    steps = steps + 1
+    local n = tonumber(string.match(all[at + 1], '^%d+')) or 0
+    if n > newest then newest, step = n, string.sub(all[at], 3) end
+  end
+end
+local over = tonumber(has[2] or '0') < now and 1 or 0
+return { has[1], over, has[3] or '0', has[4] or '0', steps, step, has[5] or '' }
+`,
+)

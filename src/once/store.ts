@@ -3,6 +3,7 @@
  * adapters pass one contract suite. Moves of the state happen here, atomically, by one clock.
  */
 import type { Clock } from '../base/clock.ts'
+import type { NameBatch } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 
 /** What the next caller may do with the record of a run that died. */
@@ -48,6 +49,7 @@ export type Ending =
   | { readonly state: 'failed'; readonly error: string }
   | { readonly state: 'retry' }
 
+/** What is remembered under a key. */
 export interface OnceRecord {
   /** `indeterminate`: it began, its lease ended, and it never said how. `retryable`: it failed, the next may try. */
   readonly state: 'running' | 'done' | 'failed' | 'retryable' | 'indeterminate'
@@ -56,6 +58,19 @@ export interface OnceRecord {
   readonly ageMs: number
   /** Names of the steps that ended, in order. */
   readonly checkpoints: readonly string[]
+}
+
+/** What a list tells of a record, however large its results are. */
+export interface OnceLook {
+  readonly state: OnceRecord['state']
+  /** Wall clock, ms since 1970: when the last run began. */
+  readonly startedAt: number
+  readonly attempts: number
+  /** The last step that ended, of a run that did not. */
+  readonly step: string | undefined
+  readonly steps: number
+  /** Secret of the run, while it runs. */
+  readonly owner: string | undefined
 }
 
 export interface OnceStore {
@@ -80,6 +95,9 @@ export interface OnceStore {
     options: { force: boolean; retainMs: number; deadline: number },
   ): Promise<'resolved' | 'absent' | 'running'>
   inspect(id: string, deadline: number): Promise<OnceRecord | undefined>
+  /** Ids, by glob. */
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch>
+  look(id: string, deadline: number): Promise<OnceLook | undefined>
   /** Calls `wake` when a run under this key ended, or when the line was broken. Returns the end of it. */
   listen(id: string, wake: () => void): () => void
   close(): void

@@ -10,7 +10,7 @@ import {
   isPlainName,
   redactName,
 } from '../../src/base/key.ts'
-import { compileGlob } from '../../src/cache/glob.ts'
+import { compileGlob } from '../../src/base/glob.ts'
 
 const names = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 40 })

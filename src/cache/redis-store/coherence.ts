@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../base/clock.ts'
 import { sleep } from '../../base/clock.ts'
+import { compileGlob } from '../../base/glob.ts'
 import type { RedisPort } from '../../redis/port.ts'
-import { compileGlob } from '../glob.ts'
 import type { Invalidation, Stamp, Wait } from '../store.ts'
 import { AckDesk } from './ack-desk.ts'
 import { type Bucket, keyName, tagName } from './bucket.ts'

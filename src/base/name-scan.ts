@@ -1,6 +1,12 @@
-import { InvalidOption } from '../base/errors.ts'
+import { InvalidOption } from './errors.ts'
 import { compileGlob } from './glob.ts'
-import type { ScanBatch } from './store.ts'
+
+/** Some names of a scan, perhaps none. */
+export interface NameBatch {
+  readonly keys: readonly string[]
+  /** Where to go on after them; undefined at the end. */
+  readonly next: string | undefined
+}
 
 const BATCH = 1_000
 
@@ -10,7 +16,7 @@ export async function* scanNames(
   glob: string,
   isThere: (name: string) => boolean,
   from = '0',
-): AsyncGenerator<ScanBatch> {
+): AsyncGenerator<NameBatch> {
   if (!/^\d{1,15}$/.test(from)) {
     throw new InvalidOption('the cursor is none of a scan', 'pass it on as it was given')
   }
