@@ -1,8 +1,8 @@
 /** What rolling windows say: the shapes that the admin API sends and the dashboard draws. */
 
 export interface Overview {
-  /** Wall clock, ms since 1970. */
-  readonly at: number
+  /** ISO 8601. */
+  readonly at: string
   /** How far back the counts below reach, in seconds. */
   readonly windowSeconds: number
   /** `off`: the cache is switched off and everything else answers. */
@@ -22,12 +22,12 @@ export interface Overview {
   readonly queues: QueuesWindow
   /** Namespaces with traffic in the window, busiest first, 50 at most. */
   readonly namespaces: readonly NamespaceWindow[]
-  /** Processes whose numbers are in this: 1 unless they are shared. */
+  /** Processes whose numbers are in this: 1 unless they are shared; who only watches is none of them. */
   readonly processes: number
 }
 
 export interface DegradedPart {
-  /** `redis cache 127.0.0.1:6379`. Never a credential. */
+  /** `redis 127.0.0.1:6379`. Never a credential. */
   readonly what: string
   /** ISO 8601. */
   readonly since: string
@@ -70,8 +70,8 @@ export interface RedisWindow {
 export interface QueuesWindow {
   /** Messages that are not settled: waiting, or in a handler. */
   readonly waiting: number
-  /** Handed to a handler and not settled, of `waiting`; null where the engine does not tell them apart. */
-  readonly active: number | null
+  /** Of those, in a handler of the processes that are counted here. */
+  readonly active: number
   /** Dead letters. */
   readonly failed: number
   /** Age of the oldest message that is not settled. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts'
-import { queueBatchEvents, queueSkipEvents } from './events.ts'
+import { queueBatchEvents, queueBeginEvents, queueSkipEvents } from './events.ts'
 import type { Answer } from './handler-call.ts'
 import type { Item } from './line.ts'
 
@@ -7,6 +7,11 @@ interface Reporter {
   readonly clock: Clock
   readonly namespace: string
   readonly queue: string
+}
+
+/** Says that the handler is being called. */
+export function reportBegin({ namespace, queue }: Reporter, partition: number, messages: number): void {
+  if (queueBeginEvents.active) queueBeginEvents.publish({ namespace, queue, partition, messages })
 }
 
 /** Says what one call of the handler came to, to those who listen. */

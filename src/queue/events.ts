@@ -12,6 +12,14 @@ export interface QueueAddEvent {
   readonly ms: number
 }
 
+/** A handler is being called; a QueueBatchEvent follows. */
+export interface QueueBeginEvent {
+  readonly namespace: string
+  readonly queue: string
+  readonly partition: number
+  readonly messages: number
+}
+
 /** One call of a handler. */
 export interface QueueBatchEvent {
   readonly namespace: string
@@ -36,6 +44,7 @@ export interface QueueSkipEvent {
   readonly messages: number
 }
 
+/** A partition came to this process or left it. */
 export interface QueueLeaseEvent {
   readonly namespace: string
   readonly queue: string
@@ -52,15 +61,23 @@ export interface QueueFaultEvent {
   readonly cause: string
 }
 
+/** What waits in a queue, as it was seen last. */
 export interface QueueDepthEvent extends QueueStats {
   readonly namespace: string
 }
 
+/** `holdfast:queue:add` */
 export const queueAddEvents = eventChannel<QueueAddEvent>('holdfast:queue:add')
+/** `holdfast:queue:batch` */
+export const queueBeginEvents = eventChannel<QueueBeginEvent>('holdfast:queue:begin')
 export const queueBatchEvents = eventChannel<QueueBatchEvent>('holdfast:queue:batch')
+/** `holdfast:queue:skip` */
 export const queueSkipEvents = eventChannel<QueueSkipEvent>('holdfast:queue:skip')
+/** `holdfast:queue:lease` */
 export const queueLeaseEvents = eventChannel<QueueLeaseEvent>('holdfast:queue:lease')
+/** `holdfast:queue:fault` */
 export const queueFaultEvents = eventChannel<QueueFaultEvent>('holdfast:queue:fault')
+/** `holdfast:queue:depth` */
 export const queueDepthEvents = eventChannel<QueueDepthEvent>('holdfast:queue:depth')
 
 /** A class of error that may be shown in a metric. */

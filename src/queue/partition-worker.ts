@@ -3,7 +3,7 @@ import type { Bulkhead } from '../base/bulkhead.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { HeldParcel, PartitionLease, QueueBackend } from './backend.ts'
-import { reportBatch, reportSkip } from './batch-report.ts'
+import { reportBatch, reportBegin, reportSkip } from './batch-report.ts'
 import { type QueueFaultEvent, tellFault } from './events.ts'
 import { callHandler } from './handler-call.ts'
 import { letterOf } from './letter-text.ts'
@@ -252,6 +252,7 @@ export class PartitionWorker<T> {
     const started = clock.mono()
     const messages = batch.map((item) => messageFor<T>(item))
     const context = { queue, partition: this.partition, fence: this.#lease.fence }
+    reportBegin(this.#setup, this.partition, batch.length)
     const answer = await callHandler<T>(
       { clock, handle, timeout: settings.timeout },
       messages,

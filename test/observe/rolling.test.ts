@@ -1,0 +1,219 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { InvalidOption } from '../../src/base/errors.ts'
+import { type Holdfast, holdfast } from '../../src/holdfast.ts'
+import { createRolling, type Rolling } from '../../src/observe/rolling.ts'
+import type { Overview } from '../../src/observe/rolling-shapes.ts'
+import { FakeClock } from '../../src/testing/fake-clock.ts'
+import { startRedis } from '../support/redis-server.ts'
+
+const open: (Holdfast | Rolling)[] = []
+afterEach(async () => {
+  for (const thing of open.splice(0).reverse()) await thing.close()
+})
+function keep<T extends Holdfast | Rolling>(thing: T): T {
+  open.push(thing)
+  return thing
+}
+
+describe('rolling windows', () => {
+  it('[S2-5, S3-30, B18] count hits, misses, loads and stampedes of the last minute, by namespace too', async () => {
+    const clock = new FakeClock()
+    const hf = keep(holdfast({ clock }))
+    const rolling = keep(createRolling(hf, { clock }))
+    expect(rolling.overview()).toMatchObject({
+      status: 'ok',
+      degraded: [],
+      redis: null,
+      processes: 1,
+      cache: { enabled: true, hitRate: null, opP50Ms: null, loadP99Ms: null },
+    })
+    for (let i = 0; i < 70; i++) await hf.cache.getOrSet('a', () => 1, { ttl: '1h' })
+    const users = hf.cache.namespace('users')
+    const slow = () => new Promise<number>((resolve) => clock.after(40, () => resolve(1)))
+    const together = Array.from({ length: 30 }, () => users.getOrSet('b', slow, { ttl: '1h' }))
+    await clock.advance(100)
+    await Promise.all(together)
+    const { cache, namespaces, windowSeconds } = rolling.overview()
+    expect(windowSeconds).toBe(60)
+    expect(cache).toMatchObject({
+      hits: 69,
+      l1Hits: 69,
+      l2Hits: 0,
+      errors: 0,
+      loads: 2,
+      stampedesPrevented: 29,
+    })
+    expect(cache.misses).toBe(31)
+    expect(cache.hitRate).toBe(69)
+    expect(cache.loadP99Ms).toBeGreaterThan(34)
+    expect(cache.loadP99Ms).toBeLessThan(46)
+    expect(cache.opP99Ms).toBeLessThan(1)
+    expect(namespaces).toEqual([
+      { namespace: 'default', hits: 69, misses: 1, errors: 0, staleServed: 0, hitRate: 98.6 },
+      { namespace: 'users', hits: 0, misses: 30, errors: 0, staleServed: 0, hitRate: 0 },
+    ])
+    await clock.advance(70_000)
+    expect(rolling.overview().cache).toMatchObject({ hits: 0, misses: 0, hitRate: null, loadP99Ms: null })
+    expect(rolling.overview().namespaces).toEqual([])
+  })
+
+  it('[S3-32, S3-33] keep one hour in steps of five seconds, and no more', async () => {
+    const clock = new FakeClock()
+    const hf = keep(holdfast({ clock }))
+    const rolling = keep(createRolling(hf, { clock }))
+    await hf.cache.getOrSet('a', () => 1, { ttl: '2h' })
+    for (let i = 0; i < 9; i++) await hf.cache.getOrSet('a', () => 1, { ttl: '2h' })
+    await clock.advance(5_000)
+    await hf.cache.set('b', 2, { ttl: '2h' })
+    await hf.cache.get('a')
+    await clock.advance(5_000)
+    const { stepSeconds, at, series } = rolling.history(60)
+    expect(stepSeconds).toBe(5)
+    expect(at[1]! - at[0]!).toBe(5_000)
+    expect(series.hits).toEqual([9, 1])
+    expect(series.misses).toEqual([1, 0])
+    expect(series.keys).toEqual([1, 2])
+    expect(series.loadsP99Ms[1]).toBeNull()
+    expect(rolling.history(5).series.hits).toEqual([1])
+    await clock.advance(3_700_000)
+    const hour = rolling.history(1e9)
+    expect(hour.at).toHaveLength(720)
+    for (const line of Object.values(hour.series)) expect(line).toHaveLength(720)
+    expect(Math.max(...(hour.series.hits as number[]))).toBe(0)
+    for (const nonsense of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(() => rolling.history(nonsense)).toThrow(InvalidOption)
+    }
+  })
+
+  it('count limits, locks that are held, waited for and lost, and messages in hand', async () => {
+    const hf = keep(holdfast())
+    const rolling = keep(createRolling(hf))
+    const limiter = hf.limiter('chat', '1/minute')
+    await limiter.consume('ada')
+    await limiter.consume('ada')
+    const first = await hf.lock('plan').acquire()
+    const second = hf.lock('plan').acquire({ wait: '30s' })
+    await expect.poll(() => rolling.overview().locks).toEqual({ held: 1, waiting: 1, lost: 0 })
+    await first.release()
+    await (await second).release()
+    expect(rolling.overview().locks).toEqual({ held: 0, waiting: 0, lost: 0 })
+    let done = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      done = resolve
+    })
+    const queue = hf.queue<number>('mail', { handle: () => gate })
+    await queue.addMany([1, 2, 3])
+    await expect.poll(() => rolling.overview().queues).toMatchObject({ waiting: 3, active: 3 })
+    done()
+    await queue.drain()
+    await expect
+      .poll(() => rolling.overview().queues, { timeout: 10_000 })
+      .toMatchObject({ waiting: 0, active: 0 })
+    const { limits } = rolling.overview()
+    expect(limits).toEqual({ allowed: 1, denied: 1 })
+    expect(JSON.stringify(rolling.overview())).not.toContain('ada')
+  })
+
+  it('tick every second, to listeners that may throw, until the end', async () => {
+    const clock = new FakeClock()
+    const hf = keep(holdfast({ clock }))
+    const rolling = keep(createRolling(hf, { clock }))
+    const heard: Overview[] = []
+    rolling.onTick(() => {
+      throw new Error('a listener of somebody')
+    })
+    const deaf = rolling.onTick((overview) => heard.push(overview))
+    await clock.advance(3_000)
+    expect(heard).toHaveLength(3)
+    deaf()
+    await clock.advance(1_000)
+    expect(heard).toHaveLength(3)
+    expect(rolling.failures).toEqual({ looks: 0, exchanges: 0, unread: 0, listeners: 4 })
+    const pending = clock.pending
+    await rolling.close()
+    await rolling.close()
+    expect(clock.pending).toBe(pending - 1)
+  })
+
+  it('say that the cache is off instead of a hit rate of nothing, and refuse what they do not know [S4-9]', async () => {
+    const hf = keep(holdfast({ cache: { enabled: false } }))
+    const rolling = keep(createRolling(hf, { latency: false }))
+    await hf.cache.getOrSet('a', () => 1, { ttl: '1m' })
+    expect(rolling.overview()).toMatchObject({ status: 'off', cache: { enabled: false } })
+    // @ts-expect-error a slip of the hand
+    expect(() => createRolling(hf, { shared: true })).toThrow(/did you mean 'share'/)
+    // @ts-expect-error nothing to look at
+    expect(() => createRolling()).toThrow(InvalidOption)
+  })
+})
+
+describe('rolling windows over Redis', () => {
+  it('[S0-34, B6] show the server, and an outage by its beginning, without a lie in the hit rate', async () => {
+    const server = await startRedis()
+    const hf = keep(holdfast({ redis: server.url, cache: { l1: false } }))
+    await hf.ready('20s')
+    const rolling = keep(createRolling(hf))
+    await hf.cache.getOrSet('a', () => 1, { ttl: '1m' })
+    await hf.cache.getOrSet('a', () => 1, { ttl: '1m' })
+    await expect.poll(() => rolling.overview().redis?.usedMemory ?? 0, { timeout: 10_000 }).toBeGreaterThan(0)
+    const before = Date.now()
+    await server.kill()
+    await expect.poll(() => rolling.overview().status, { timeout: 10_000 }).toBe('degraded')
+    await hf.cache.getOrSet('a', () => 1, { ttl: '1m' })
+    const { degraded, cache } = rolling.overview()
+    expect(degraded).toHaveLength(1)
+    expect(degraded[0]!.what).toMatch(/^redis 127\.0\.0\.1:\d+$/)
+    expect(Date.parse(degraded[0]!.since)).toBeGreaterThanOrEqual(before - 1_000)
+    expect(cache).toMatchObject({ hits: 1, misses: 1, hitRate: 50, errors: 1 })
+    await server.stop()
+  })
+
+  it('[S1-26] sum up the processes that share theirs, and drop who fell silent', async () => {
+    const server = await startRedis()
+    const members = await Promise.all(
+      Array.from({ length: 3 }, async () => {
+        const hf = keep(holdfast({ redis: server.url, deadlines: { read: '2s' } }))
+        await hf.ready('20s')
+        const clock = new FakeClock()
+        return { hf, clock, rolling: keep(createRolling(hf, { clock, share: true, watch: true })) }
+      }),
+    )
+    const { hf: outside, clock: time } = { hf: members[0]!.hf, clock: new FakeClock() }
+    const watcher = keep(createRolling(outside, { clock: time, watch: true }))
+    for (const { hf } of members) {
+      for (let i = 0; i < 10; i++) await hf.cache.getOrSet('a', () => 1, { ttl: '1m' })
+    }
+    const beat = async (): Promise<void> => {
+      for (const { clock } of members) await clock.advance(5_000)
+      await time.advance(5_000)
+    }
+    await beat()
+    const seen = async (rolling: Rolling, wanted: number) => {
+      await expect
+        .poll(
+          async () => {
+            await beat()
+            return rolling.overview().processes
+          },
+          { timeout: 15_000 },
+        )
+        .toBe(wanted)
+      return rolling.overview()
+    }
+    const all = await seen(members[0]!.rolling, 3)
+    expect(all.cache.hits + all.cache.misses).toBe(30)
+    expect((await seen(watcher, 3)).processes).toBe(3)
+    const hash = 'hf:app:raw:{observe:processes}'
+    expect(Number(await server.cli('PTTL', hash))).toBeGreaterThan(0)
+    await server.cli('HSET', hash, 'x', '{"v":1}')
+    await seen(members[0]!.rolling, 3)
+    expect(members[0]!.rolling.failures.unread).toBeGreaterThan(0)
+    expect(String(await server.cli('HGETALL', hash))).not.toContain('"a"')
+    await members[2]!.rolling.close()
+    await seen(members[0]!.rolling, 2)
+    // The second one is silent: nobody takes it back, its number does not rise.
+    for (let i = 0; i < 5; i++) await members[0]!.clock.advance(5_000)
+    await expect.poll(() => members[0]!.rolling.overview().processes).toBe(1)
+    await server.stop()
+  })
+})
