@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { entrySizes } from '../scripts/entry-sizes.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -101,4 +102,12 @@ describe('the package', () => {
       expect(stdout.trim()).toBe('cached')
     }
   }, 180_000)
+
+  it('costs a bundle no more than it did, and less for one piece alone', async () => {
+    const sizes = await entrySizes(join(dir, 'app/node_modules/holdfast'))
+    const most: Record<string, number> = { '.': 150, './cache': 45, './limit': 26 } // KB, gzipped
+    const over = sizes.filter(({ name, gzipped }) => gzipped > (most[name] ?? 0) * 1_024)
+    expect(over.map(({ name, gzipped }) => `${name} ${(gzipped / 1_024).toFixed(1)} KB`)).toEqual([])
+    expect(sizes.map(({ name }) => name)).toEqual(Object.keys(most))
+  })
 })
