@@ -23,6 +23,12 @@ export class CacheReading {
     this.#namespaces = perNamespace(stats, stats.namespaces)
   }
 
+  /** Look-ups since the start, as of the last call. */
+  get asked(): number {
+    const { hits, misses, errors } = this.#total
+    return hits.l1 + hits.l2 + hits.stale + misses + errors
+  }
+
   /** Adds to the current slot what rose since the last call. */
   into(slots: RollingSlots): void {
     const stats = this.#hf.cache.stats()

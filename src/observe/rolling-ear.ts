@@ -16,7 +16,7 @@ export interface Times {
 
 /**
  * What only events say: times, decisions, locks. They are those of the whole process, of every
- * instance in it. An event costs an addition: no object, no clock, no look-up by name.
+ * instance in it. An event costs an addition: no object, no clock.
  */
 export class RollingEar {
   allowed = 0
@@ -30,9 +30,12 @@ export class RollingEar {
   readonly blindLimiters = new Map<string, number>()
   #tick = 0
   readonly #stop: Stop
+  readonly #times: Times
+  #stopLookups: Stop | undefined
 
-  constructor(times: Times, latency: boolean) {
-    const deaf: Stop[] = [
+  constructor(times: Times) {
+    this.#times = times
+    this.#stop = stopAll([
       hear(limitEvents, ({ outcome }) => {
         if (outcome === 'denied') this.denied++
         else this.allowed++
@@ -52,15 +55,19 @@ export class RollingEar {
         this.inHand = Math.max(0, this.inHand - messages)
       }),
       hear(loads, ({ ms }) => times.loads.add(ms)),
-    ]
-    if (latency) {
-      deaf.push(
-        hear(lookups, ({ outcome, ms }) => {
-          if (outcome !== 'miss' && outcome !== 'error') times.ops.add(ms)
-        }),
-      )
+    ])
+  }
+
+  /** Starts or ends hearing the time of each look-up: the one event that is as frequent as hits. */
+  hearLookups(wanted: boolean): void {
+    if (!wanted) {
+      this.#stopLookups?.()
+      this.#stopLookups = undefined
+      return
     }
-    this.#stop = stopAll(deaf)
+    this.#stopLookups ??= hear(lookups, ({ outcome, ms }) => {
+      if (outcome !== 'miss' && outcome !== 'error') this.#times.ops.add(ms)
+    })
   }
 
   /** Forgets limiters that have asked Redis again, or nobody, for `ticks`. */
@@ -72,6 +79,7 @@ export class RollingEar {
   }
 
   close(): void {
+    this.hearLookups(false)
     this.#stop()
   }
 

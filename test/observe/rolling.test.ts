@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, it } from 'vitest'
 import { InvalidOption } from '../../src/base/errors.ts'
 import { type Holdfast, holdfast } from '../../src/holdfast.ts'
@@ -112,6 +113,35 @@ describe('rolling windows', () => {
     const { limits } = rolling.overview()
     expect(limits).toEqual({ allowed: 1, denied: 1 })
     expect(JSON.stringify(rolling.overview())).not.toContain('ada')
+  })
+
+  it('hear each look-up of a quiet cache, and a tenth of the time of a busy one', async () => {
+    const clock = new FakeClock()
+    const hf = keep(holdfast({ clock }))
+    const rolling = keep(createRolling(hf, { clock }))
+    const heard = channel('holdfast:cache:lookup')
+    await hf.cache.set('a', 1, { ttl: '1h' })
+    const ask = async (times: number) => {
+      for (let i = 0; i < times; i++) await hf.cache.get('a')
+    }
+    await ask(500)
+    await clock.advance(1_500)
+    expect(heard.hasSubscribers).toBe(true)
+    await ask(2_000)
+    await clock.advance(550)
+    expect(heard.hasSubscribers).toBe(true)
+    await clock.advance(100)
+    expect(heard.hasSubscribers).toBe(false)
+    await ask(700)
+    await clock.advance(900)
+    expect(heard.hasSubscribers).toBe(true)
+    await clock.advance(200)
+    expect(heard.hasSubscribers).toBe(true)
+    expect(rolling.overview().cache.hits).toBe(3_200)
+    const deaf = keep(createRolling(hf, { clock, latency: false }))
+    await rolling.close()
+    expect(heard.hasSubscribers).toBe(false)
+    expect(deaf.overview().cache.opP99Ms).toBeNull()
   })
 
   it('tick every second, to listeners that may throw, until the end', async () => {
