@@ -10,6 +10,7 @@ import type { Limits } from './limit/policy.ts'
 import type { Lock, RunOptions } from './lock/lock.ts'
 import type { ReadWriteLock } from './lock/locks.ts'
 import type { Once } from './once/once.ts'
+import type { Operations } from './operations.ts'
 import type { RedisRoles } from './options.ts'
 import type { BullmqConnection } from './queue/bullmq/connection.ts'
 import type { QueueOptions, QueueStats } from './queue/options.ts'
@@ -106,6 +107,8 @@ export interface Holdfast {
    * @throws ConfigError without Redis
    */
   bullmq(): BullmqConnection
+  /** What an operator sees and does by hand: lists, evictions, resets. Never on the path of a request. */
+  readonly operations: Operations
   /** The connections; undefined in process memory. */
   readonly redis: HoldfastRedis | undefined
   /**

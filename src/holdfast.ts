@@ -14,12 +14,14 @@ import {
   type LimitSettings,
   type OutboundOptions,
 } from './limit/limits.ts'
+import { LimitDirectory } from './limit/listing.ts'
 import type { LimiterOptions } from './limit/options.ts'
 import type { Outbound } from './limit/outbound.ts'
 import type { Limits } from './limit/policy.ts'
 import type { Lock, RunOptions } from './lock/lock.ts'
 import { Locks, type ReadWriteLock } from './lock/locks.ts'
 import { createOnce, type Once } from './once/once.ts'
+import { InstanceOperations, type Operations } from './operations.ts'
 import {
   type HoldfastOptions,
   type RedisRoles,
@@ -40,10 +42,15 @@ import type { NodeHealth, RedisPort } from './redis/port.ts'
 import { rawCommand } from './redis/raw.ts'
 import type { SessionOptions } from './session/options.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
+import { TokenDirectory } from './token/listing.ts'
 import type { TokenOptions } from './token/options.ts'
+import { RedisTokenStore } from './token/redis-store.ts'
 import { createTokens, type Tokens } from './token/tokens.ts'
 
 export type { Health, Holdfast, HoldfastRedis, RoleHealth } from './face.ts'
+
+/** How long a step of a look by hand may take. */
+const OPERATOR_MS = 2_000
 
 /**
  * The Redis layer of one process. Returns at once and connects in the background; a Redis that is
@@ -59,6 +66,7 @@ class Instance implements Holdfast {
   readonly namespace: string
   readonly cache: Cache
   readonly redis: Holdfast['redis']
+  readonly operations: Operations
   readonly #clock: Clock
   readonly #pools: RedisPools
   readonly #roles: RedisRoles | undefined
@@ -101,6 +109,7 @@ class Instance implements Holdfast {
       info: (role) => serverInfo(this.#pools.port(roles[role])),
       port: (role) => this.#pools.port(roles[role]),
     }
+    this.operations = this.#operations()
     this.#cacheEnabled = cache.enabled ?? true
     const deadlines = storeDeadlines(options.deadlines)
     try {
@@ -209,6 +218,30 @@ class Instance implements Holdfast {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #operations(): Operations {
+    const { namespace } = this
+    const limits = () => new LimitDirectory(this.#lazyLimits(), { ...this.#parts, redis: this.#data() })
+    const tokens = () =>
+      new TokenDirectory(namespace, () => {
+        const redis = this.#data()
+        if (redis) return [new RedisTokenStore(redis, namespace, OPERATOR_MS)]
+        return [...this.#tokens.values()].map(({ store }) => store)
+      })
+    return new InstanceOperations({
+      namespace,
+      clock: this.#clock,
+      data: () => this.#data(),
+      locks: () => this.#lazyLocks(),
+      limits,
+      tokens,
+      queues: this.#queues,
+      opened: () => this.#sessions.entries(),
+      // With the defaults: it is looked over and revoked from, nothing is created.
+      visit: (name) =>
+        createSessions({ ...this.#parts, encryption: this.#encryption, name, redis: this.#data() }),
+    })
   }
 
   #lazyLocks(): Locks {

@@ -12,7 +12,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['lock', 'limit', 'queue'],
   ['cache'],
   ['once', 'session', 'token'],
-  ['options.ts'],
+  ['options.ts', 'operations.ts'],
   ['face.ts'],
   ['holdfast.ts', 'config.ts'],
   ['index.ts', 'http', 'observe', 'doctor'],
@@ -85,8 +85,13 @@ const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly w
   },
   {
     where: /^session\/(?:memory|redis)-store\.ts$/,
-    upTo: 330,
+    upTo: 345,
     why: 'the verbs of one port, held to each other',
+  },
+  {
+    where: /^session\/sessions\.ts$/,
+    upTo: 330,
+    why: 'one class of thin public verbs, half of it documentation',
   },
   {
     where: /^redis\/bullmq-client\.ts$/,

@@ -43,6 +43,10 @@ export class Registry<T> {
     return thing
   }
 
+  *entries(): IterableIterator<[name: string, thing: T]> {
+    for (const [name, { thing }] of this.#entries) yield [name, thing]
+  }
+
   *values(): IterableIterator<T> {
     for (const { thing } of this.#entries.values()) yield thing
   }

@@ -131,6 +131,11 @@ export class ConcurrencyLimiter {
     }
   }
 
+  /** Most permits of one subject. */
+  get limit(): number {
+    return this.#limit
+  }
+
   /** Permits of a subject in use now. */
   async count(subject: Subject): Promise<number> {
     return this.#store.count(this.#keyOf(subject))

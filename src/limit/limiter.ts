@@ -13,7 +13,7 @@ import { MemoryLimitStore } from './memory-store.ts'
 import type { ConsumeOptions, LimiterSettings, RefundOptions } from './options.ts'
 import { PolicyBook } from './policy-book.ts'
 import { redisLimitStore } from './redis-store.ts'
-import { units } from './spec.ts'
+import { type Algorithm, units } from './spec.ts'
 import type { LimitStore, Outcome, Verb } from './store.ts'
 import type { Subject } from './subject.ts'
 import { type Identity, identities, SubjectKeys } from './subject.ts'
@@ -44,6 +44,16 @@ const MAX_CACHE = 1_000_000
  */
 export function createLimiter(settings: LimiterSettings): Limiter {
   return new Limiter(settings)
+}
+
+/** What `Limiter.describe` says. */
+export interface LimiterDescription {
+  /** `20/1m`, or `user: 20/1m` where limits go by kind of subject. */
+  readonly limits: readonly string[]
+  readonly algorithms: readonly Algorithm[]
+  /** False: shadow mode. */
+  readonly enforce: boolean
+  readonly enabled: boolean
 }
 
 /** Asks, counts and answers in one round trip, for one set of limits. */
@@ -179,6 +189,11 @@ export class Limiter {
    */
   async reset(subject: Subject): Promise<void> {
     await this.#command('reset', this.#ask(subject, {}), 0, 0)
+  }
+
+  /** What it is: its own limits as text, how they count, whether it refuses and counts at all. */
+  describe(): LimiterDescription {
+    return { ...this.#book.describe(), enforce: this.#enforce, enabled: this.#enabled }
   }
 
   /** Decisions of this process since the limiter was made. */

@@ -80,6 +80,11 @@ export class LimitRegistry {
     )
   }
 
+  /** Everything that was asked for, by name. */
+  made(): readonly (Limiter | Outbound | ConcurrencyLimiter)[] {
+    return [...this.#made.values()].map(({ limiter }) => limiter)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.#made.values()].map(({ limiter }) => limiter.close()))

@@ -12,11 +12,24 @@ const MAX_PLANS = 500
 export class PolicyBook {
   readonly #algorithm: Algorithm
   readonly #own: Reader
+  readonly #policies: Policy | ReadonlyMap<string, Policy>
   readonly #plans = new Map<string, Reader>()
 
   constructor(limits: Limits, algorithm: Algorithm = 'sliding') {
     this.#algorithm = algorithm
-    this.#own = this.#read(limits)
+    this.#policies = compileAll(limits, algorithm)
+    this.#own = readerOf(this.#policies)
+  }
+
+  /** The limiter's own limits as text, `user: 20/1m` where they go by kind, and how they count. */
+  describe(): { readonly limits: readonly string[]; readonly algorithms: readonly Algorithm[] } {
+    const policies = this.#policies
+    const all: readonly (readonly [string, Policy])[] = 'wire' in policies ? [['', policies]] : [...policies]
+    const limits = all.flatMap(([kind, policy]) =>
+      policy.limits.map(({ name }) => (kind === '' ? name : `${kind}: ${name}`)),
+    )
+    const algorithms = all.flatMap(([, policy]) => policy.limits.map(({ algorithm }) => algorithm))
+    return { limits, algorithms: [...new Set(algorithms)] }
   }
 
   /** @throws InvalidOption for limits that cannot work; the reader throws for a kind without limits */
@@ -25,22 +38,21 @@ export class PolicyBook {
     const key = typeof plan === 'string' ? plan : JSON.stringify(plan)
     const known = this.#plans.get(key)
     if (known) return known
-    const reader = this.#read(plan)
+    const reader = readerOf(compileAll(plan, this.#algorithm))
     if (this.#plans.size >= MAX_PLANS) this.#plans.clear()
     this.#plans.set(key, reader)
     return reader
   }
+}
 
-  #read(limits: Limits): Reader {
-    const policies = compileAll(limits, this.#algorithm)
-    if ('wire' in policies) return () => policies
-    return (kind) => {
-      const policy = policies.get(kind)
-      if (policy) return policy
-      throw new InvalidOption(
-        `there is no limit for subjects of kind '${kind.slice(0, 40)}'`,
-        `name one of: ${[...policies.keys()].join(', ')}`,
-      )
-    }
+function readerOf(policies: Policy | ReadonlyMap<string, Policy>): Reader {
+  if ('wire' in policies) return () => policies
+  return (kind) => {
+    const policy = policies.get(kind)
+    if (policy) return policy
+    throw new InvalidOption(
+      `there is no limit for subjects of kind '${kind.slice(0, 40)}'`,
+      `name one of: ${[...policies.keys()].join(', ')}`,
+    )
   }
 }

@@ -1,5 +1,5 @@
 import { InvalidKey, InvalidOption } from '../base/errors.ts'
-import { boundName, encodePart } from '../base/key.ts'
+import { boundName, decodeName, encodePart } from '../base/key.ts'
 import { ipKey } from './ip.ts'
 import type { Policy } from './policy.ts'
 import type { Part } from './store.ts'
@@ -44,6 +44,16 @@ export function identities(subject: Subject): Identity[] {
     )
   }
   return out
+}
+
+/** The subject of a label, as `report()` shows it and as a person writes it: `user:42`, or `42` alone. */
+export function subjectOf(label: string): Subject {
+  const at = label.indexOf(':')
+  if (at <= 0) return decodeName(label)
+  const kind = decodeName(label.slice(0, at))
+  const id = decodeName(label.slice(at + 1))
+  // The network of an address stands for all of it.
+  return { [kind]: kind === 'ip' ? id.replace(/\/\d{1,3}$/, '') : id }
 }
 
 function textOf(id: unknown): string {

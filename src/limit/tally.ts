@@ -22,8 +22,11 @@ export interface LimitReport {
   readonly shadow: number
   /** Oldest first; `at` is the start of the minute in ms since 1970. Minutes without a call are left out. */
   readonly minutes: readonly { at: number; allowed: number; denied: number; shadow: number }[]
-  /** Identities refused most, approximately, e.g. `user:42`. */
-  readonly top: readonly { identity: string; denied: number }[]
+  /**
+   * Identities refused most, approximately, e.g. `user:42`. `lastAt`: when this process last refused it,
+   * ms since 1970.
+   */
+  readonly top: readonly { identity: string; denied: number; lastAt?: number }[]
 }
 
 type Minute = { at: number; allowed: number; denied: number; shadow: number }
@@ -44,6 +47,8 @@ export class Tally {
   readonly #redis: RedisPort | undefined
   readonly #keys: readonly [string, string]
   readonly #top = new DeniedTop(TOP_SIZE)
+  /** Those refused last come last. */
+  readonly #lastAt = new Map<string, number>()
   #fresh = { allowed: 0, denied: 0, shadow: 0 }
   #minutes: Minute[] = []
   #timer: Timer | undefined
@@ -57,7 +62,7 @@ export class Tally {
 
   add(outcome: 'allowed' | 'denied' | 'shadow', identity: () => string): void {
     this.counts[outcome]++
-    if (outcome !== 'allowed') this.#top.add(identity())
+    if (outcome !== 'allowed') this.#refused(identity())
     if (this.#redis) this.#fresh[outcome]++
     else this.#minute()[outcome]++
     if (this.#redis && !this.#timer) this.#timer = this.#clock.after(FLUSH_MS, () => void this.flush())
@@ -78,7 +83,7 @@ export class Tally {
 
   /** @throws RedisUnavailable, RedisTimeout */
   async report(top: number): Promise<LimitReport> {
-    if (!this.#redis) return summed(this.#minutes, this.#top.top(top))
+    if (!this.#redis) return summed(this.#minutes, this.#dated(this.#top.top(top)))
     await this.flush()
     const node = this.#redis.nodeFor(this.#keys[0])
     const reply = await node.eval(TALLY_READ, this.#keys, [String(top)], { deadline: FLUSH_DEADLINE_MS })
@@ -102,8 +107,22 @@ export class Tally {
     }
     return summed(
       [...minutes.values()].sort((a, b) => a.at - b.at),
-      ranked,
+      this.#dated(ranked),
     )
+  }
+
+  #refused(identity: string): void {
+    this.#top.add(identity)
+    this.#lastAt.delete(identity)
+    this.#lastAt.set(identity, this.#clock.wall())
+    if (this.#lastAt.size > TOP_SIZE * 2) this.#lastAt.delete(this.#lastAt.keys().next().value!)
+  }
+
+  #dated(top: LimitReport['top']): LimitReport['top'] {
+    return top.map((one) => {
+      const lastAt = this.#lastAt.get(one.identity)
+      return lastAt === undefined ? one : { ...one, lastAt }
+    })
   }
 
   #minute(): Minute {

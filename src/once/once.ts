@@ -18,11 +18,12 @@ import {
 import { type Note, told } from './events.ts'
 import { listOnce, type OnceListOptions, type OncePage } from './listing.ts'
 import { MemoryOnceStore } from './memory-store.ts'
-import { decodeFailure, decodeResult, encodeFailure, encodeResult, fingerprint } from './record.ts'
+import { decodeFailure, decodeResult, fingerprint } from './record.ts'
 import { RedisOnceStore } from './redis-store.ts'
 import { Run } from './run.ts'
 import type { Step } from './step.ts'
-import type { Claim, ClaimReply, CrashPolicy, Ending, OnceRecord, OnceStore } from './store.ts'
+import type { Claim, ClaimReply, CrashPolicy, OnceRecord, OnceStore } from './store.ts'
+import { endingOf, MAX_RESULT_BYTES, type Verdict } from './verdict.ts'
 
 /** Options of one call of `once`. */
 export interface OnceOptions {
@@ -52,9 +53,6 @@ export interface OnceOptions {
   /** How long Redis may be away before a claim is refused. @default '1s' */
   patience?: Duration | undefined
 }
-
-/** An operator's word on a key. */
-export type Verdict = { readonly done: unknown } | { readonly failed: string } | 'retry'
 
 /** Runs work once per key over all processes, and remembers how it ended. */
 export interface Once {
@@ -108,7 +106,6 @@ const OPTIONS = [
 ]
 const MIN_LEASE_MS = 300
 const MAX_LEASE_MS = 86_400_000
-const MAX_RESULT_BYTES = 65_536
 const ATTEMPT_MS = 500
 const POLL_MS = 2_000
 const OPERATOR_MS = 1_000
@@ -287,17 +284,6 @@ function retention(given: Duration = '24h'): number {
   const ms = Math.ceil(toMs(given, 'retain'))
   if (ms >= 1) return ms
   throw new InvalidOption('retain is 0', 'give the time for which a repeated call is recognised')
-}
-
-function endingOf(verdict: Verdict): Ending {
-  if (verdict === 'retry') return { state: 'retry' }
-  if (typeof verdict === 'object' && verdict !== null) {
-    if ('done' in verdict) return { state: 'done', result: encodeResult(verdict.done, MAX_RESULT_BYTES) }
-    if (typeof verdict.failed === 'string') {
-      return { state: 'failed', error: encodeFailure(new Error(verdict.failed)) }
-    }
-  }
-  throw new InvalidOption('the verdict is unknown', "give { done: … }, { failed: '…' } or 'retry'")
 }
 
 function idOf(key: string): string {

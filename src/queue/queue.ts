@@ -10,7 +10,7 @@ import { queueDepthEvents, tellFault } from './events.ts'
 import { GroupCommit } from './group-commit.ts'
 import { type Checked, Intake } from './intake.ts'
 import { messageOf } from './letter-text.ts'
-import type { AddManyOptions, AddOptions, QueueOptions, QueueStats } from './options.ts'
+import type { AddManyOptions, AddOptions, Durability, QueueOptions, QueueStats } from './options.ts'
 import { Outbox } from './outbox.ts'
 import { ParcelOutlet } from './outlet.ts'
 import { messageText } from './parcel-text.ts'
@@ -188,6 +188,17 @@ export class Queue<T> {
       asOf: now,
     }
     return this.#known
+  }
+
+  /** How it was set up: what an `add` survives, and over how many partitions it is spread. */
+  get setup(): { readonly durability: Durability; readonly partitions: number } {
+    const { durability, partitions } = this.#parts.settings
+    return { durability, partitions }
+  }
+
+  /** Partitions that this process owns now. */
+  get owned(): readonly number[] {
+    return this.#staff?.owned ?? []
   }
 
   /** What the last look saw, some seconds ago at most; `undefined` before the first. */

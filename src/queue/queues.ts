@@ -4,6 +4,7 @@ import { encodePart } from '../base/key.ts'
 import type { Random } from '../base/random.ts'
 import { Registry } from '../base/registry.ts'
 import type { BullmqConnection } from './bullmq/connection.ts'
+import { knownQueues } from './bullmq/known-queues.ts'
 import { createQueue, type QueueRedis } from './create.ts'
 import type { QueueOptions, QueueStats } from './options.ts'
 import type { Queue } from './queue.ts'
@@ -20,6 +21,7 @@ export interface QueuesSetup {
 export class Queues {
   readonly #setup: QueuesSetup
   readonly #queues = new Registry<Queue<never>>('hf.queue()')
+  readonly #visited = new Map<string, Queue<never>>()
 
   constructor(setup: QueuesSetup) {
     this.#setup = setup
@@ -45,12 +47,37 @@ export class Queues {
     }
   }
 
+  /**
+   * The queues of this process, and with Redis those that others use, opened for looking at them and for
+   * their dead letters alone. What Redis does not tell is left out.
+   */
+  async all(): Promise<readonly Queue<unknown>[]> {
+    const own = new Map([...this.#queues.values()].map((queue) => [queue.name, queue]))
+    const redis = this.#setup.redis()
+    const others = redis ? await knownQueues(redis.port, this.#setup.namespace).catch(() => []) : []
+    for (const { name, partitions } of others) {
+      if (!own.has(name)) own.set(name, this.#visit(name, partitions))
+    }
+    // As everywhere here: whoever asks without a type gets messages without one.
+    return [...own.values()] as unknown as Queue<unknown>[]
+  }
+
+  /** Not among those of `queue()`: the application may open it later, with options of its own. */
+  #visit(name: string, partitions: number): Queue<never> {
+    const { redis, ...parts } = this.#setup
+    const known = this.#visited.get(name)
+    if (known) return known
+    const queue: Queue<never> = createQueue<never>({ ...parts, name, partitions, redis: redis() })
+    this.#visited.set(name, queue)
+    return queue
+  }
+
   /** What is known of each queue without asking. */
   known(): readonly QueueStats[] {
     return [...this.#queues.values()].flatMap((queue) => queue.known ?? [])
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()))
+    await Promise.all([...this.#queues.values(), ...this.#visited.values()].map((queue) => queue.close()))
   }
 }

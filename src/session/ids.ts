@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, hash, hkdfSync } from 'node:crypto'
+import { InvalidKey } from '../base/errors.ts'
 import { encodeName, encodePart } from '../base/key.ts'
 import type { Random } from '../base/random.ts'
 import type { Place } from './store.ts'
@@ -12,6 +13,7 @@ import type { Place } from './store.ts'
 const BUCKET_LENGTH = 2
 const OWN_LENGTH = BUCKET_LENGTH + 32
 const OWN = /^[\w-]+$/
+const REF = /^([\w-]{2})\.([\w-]{43})$/
 const PLAUSIBLE = /^[\x21-\x7e]{16,256}$/
 
 export class SessionIds {
@@ -42,6 +44,25 @@ export class SessionIds {
   place(id: string): Place {
     const member = sha256(id)
     return { key: `${this.#sessions}${bucketOf(id, member)}}:${member}`, member }
+  }
+
+  /** Glob over the keys of all sessions of this kind. */
+  get glob(): string {
+    return `${this.#sessions}*`
+  }
+
+  /** What names a session in a list without being its id: its slot and its hash. */
+  refOf(place: Place): string {
+    return `${place.key.slice(this.#sessions.length, this.#sessions.length + BUCKET_LENGTH)}.${place.member}`
+  }
+
+  /** @throws InvalidKey when it is none of `refOf` */
+  placeOf(ref: string): Place {
+    const [, bucket, member] = REF.exec(ref) ?? []
+    if (bucket === undefined || member === undefined) {
+      throw new InvalidKey('a session is not named by this', 'take it from the list of sessions')
+    }
+    return { key: `${this.#sessions}${bucket}}:${member}`, member }
   }
 
   /** Key of a user's index. @throws InvalidKey when the user id is no usable name */

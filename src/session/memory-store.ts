@@ -1,11 +1,13 @@
 import type { Clock } from '../base/clock.ts'
 import { InvalidValue } from '../base/errors.ts'
+import { type NameBatch, scanNames } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 import { sizeOf } from './size.ts'
 import {
   type Change,
   type CreateReply,
   type Gone,
+  type ListableSessionStore,
   type Listed,
   type LoadReply,
   MARK_MS,
@@ -16,7 +18,7 @@ import {
   type Place,
   type SaveBounds,
   type SaveReply,
-  type SessionStore,
+  type SessionLook,
   type Sparing,
   type Stored,
   type Timing,
@@ -49,7 +51,7 @@ const GONE: Gone = { state: 'gone' }
 const SWEEP_MS = 30_000
 
 /** Sessions in process memory. The same rules as the scripts for Redis, and the model they are tested against. */
-export class MemorySessionStore implements SessionStore {
+export class MemorySessionStore implements ListableSessionStore {
   readonly shared = false
   readonly clock: Clock
   readonly random: Random
@@ -219,6 +221,23 @@ export class MemorySessionStore implements SessionStore {
     const known = this.#index(index)
     known.keepUntil = Math.max(known.keepUntil, this.#now() + MARK_MS)
     return known.epoch
+  }
+
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch> {
+    return scanNames(
+      () => this.#sessions.keys(),
+      glob,
+      () => true,
+      from,
+    )
+  }
+
+  async look(place: Place): Promise<SessionLook | undefined> {
+    const live = this.#live(place)
+    if (!live) return undefined
+    const { owner, createdAt, expiresAt, idleMs, fields } = live
+    const lastSeenAt = Math.max(createdAt, expiresAt - idleMs)
+    return { owner, createdAt, lastSeenAt, expiresAt, fields: [...fields.keys()] }
   }
 
   async close(): Promise<void> {

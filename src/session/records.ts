@@ -65,7 +65,7 @@ export class SessionRecords<T extends object> {
   async revive(id: string, place: Place, stored: Stored, readOnly: boolean): Promise<Session<T> | undefined> {
     const { member } = place
     const content = await this.codec.read(stored.fields, member)
-    const user = this.#user(stored.owner, member)
+    const user = this.user(stored.owner, member)
     if (!content || user === null) {
       this.counts.corrupt++
       return undefined
@@ -136,7 +136,7 @@ export class SessionRecords<T extends object> {
   }
 
   /** `null` when it cannot be read. */
-  #user(owner: Owner | undefined, member: string): string | undefined | null {
+  user(owner: Owner | undefined, member: string): string | undefined | null {
     if (!owner) return undefined
     try {
       const user = readJson(this.codec.unseal(owner.user, member, '@u'), false)

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
+import type { NameBatch } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 import type { Arg, Reply } from '../redis/link.ts'
+import { scanNodes } from '../redis/name-scan.ts'
 import type { RedisPort } from '../redis/port.ts'
 import type { Script } from '../redis/script.ts'
 import { served } from '../redis/served.ts'
@@ -12,6 +14,7 @@ import { sizeOf } from './size.ts'
 import type {
   Change,
   CreateReply,
+  ListableSessionStore,
   Listed,
   LoadReply,
   Move,
@@ -21,7 +24,7 @@ import type {
   Place,
   SaveBounds,
   SaveReply,
-  SessionStore,
+  SessionLook,
   Sparing,
 } from './store.ts'
 
@@ -32,11 +35,13 @@ export interface RedisSessionSettings {
   readonly maxPerUser: number
 }
 
+/** For one step of a scan. */
+const SCAN_MS = 2_000
 /** Calls that only make something gone may run late: they carry no deadline. */
 const ANY_TIME = false
 
 /** Sessions as hashes in Redis: one script, one round trip for each step. */
-export class RedisSessionStore implements SessionStore {
+export class RedisSessionStore implements ListableSessionStore {
   readonly shared = true
   readonly clock: Clock
   readonly random: Random
@@ -230,6 +235,24 @@ export class RedisSessionStore implements SessionStore {
     const removed = await Promise.allSettled(far.map((key) => this.#ask(key, ['UNLINK', key])))
     for (const one of removed) count += one.status === 'fulfilled' ? Number(one.value) : 1
     return count
+  }
+
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch> {
+    return scanNodes(this.#redis.nodes(), glob, SCAN_MS, (key) => key, from)
+  }
+
+  async look(place: Place): Promise<SessionLook | undefined> {
+    const reply = list(await this.#run(scripts.LOOK, [place.key], place.member, [], ANY_TIME))
+    if (reply.length === 0) return undefined
+    const [expiresAt, idleMs, createdAt] = reply.slice(0, 3).map(Number) as [number, number, number]
+    const [index, user] = reply.slice(3, 5).map(text)
+    return {
+      owner: index ? { index, user: user ?? '' } : undefined,
+      createdAt,
+      lastSeenAt: Math.max(createdAt, expiresAt - idleMs),
+      expiresAt,
+      fields: list(reply[5] ?? []).map(text),
+    }
   }
 
   async mark(index: string): Promise<string> {

@@ -334,3 +334,22 @@ if redis.call('PTTL', KEYS[1]) < ${MARK_MS} then redis.call('PEXPIRE', KEYS[1], 
 return redis.call('HGET', KEYS[1], '@e')
 `,
 )
+
+/**
+ * For lists: small, whatever the session holds. KEYS session. Replies nil for one that is gone or moved, else
+ * { end, idle ms, created, index, user, names of fields }.
+ */
+export const LOOK = defineScript(
+  'session-look',
+  `${RULES}
+local m = redis.call('HMGET', KEYS[1], '@r', '@x', '@i', '@a', '@c', '@u')
+if m[1] or not m[3] or not m[4] or tonumber(m[4]) <= now then return false end
+if m[2] and near(m[2]) and redis.call('HEXISTS', m[2], member) == 0 then return false end
+local names = {}
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if string.sub(name, 1, 1) == '.' then names[#names + 1] = string.sub(name, 2) end
+end
+local till = now + math.max(0, redis.call('PTTL', KEYS[1]))
+return { int(till), m[3], m[5] or int(now), m[2] or '', m[6] or '', names }
+`,
+)

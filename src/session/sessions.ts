@@ -3,6 +3,7 @@ import { InvalidValue, RedisTimeout, RedisUnavailable } from '../base/errors.ts'
 import { SessionRevoked } from './errors.ts'
 import type { Known } from './fields.ts'
 import { isPlausibleId, openSuccessor } from './ids.ts'
+import { listSessions, type SessionListOptions, type SessionPage } from './listing.ts'
 import { life, type SessionsOptions } from './options.ts'
 import { type SessionCounters, SessionRecords } from './records.ts'
 import { type RegenerateOptions, regenerate } from './regenerate.ts'
@@ -210,6 +211,21 @@ export class Sessions<T extends object = Record<string, unknown>> {
     const done = await this.#records.store.retime(state.place, idleMs)
     if (done) state.idleMs = idleMs
     return done
+  }
+
+  /**
+   * Live sessions, of everybody or of one user, without what they hold; bounded in number and time.
+   * @throws InvalidOption, InvalidKey, RedisUnavailable, RedisTimeout
+   */
+  list(options: SessionListOptions = {}): Promise<SessionPage> {
+    return listSessions(this.#records, options)
+  }
+
+  /** Ends one session by the `ref` of `list()`. False: there was none. @throws InvalidKey */
+  async revoke(ref: string): Promise<boolean> {
+    const place = this.#records.ids.placeOf(ref)
+    this.#records.copies?.drop(place.key)
+    return (await this.#records.store.destroy(place)).state === 'destroyed'
   }
 
   /** Live sessions of a user, oldest first. Two round trips. */

@@ -4,6 +4,7 @@
  * suite. Field texts here are opaque: encoded, perhaps encrypted.
  */
 import type { Clock } from '../base/clock.ts'
+import type { NameBatch } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 
 /** Where one session lives. The id itself never gets here: `member` is its SHA-256. */
@@ -158,3 +159,20 @@ export interface SaveBounds {
 
 /** How long a mark is good for, in ms: the longest that a login may take to be checked. */
 export const MARK_MS = 3_600_000
+
+/** What a list tells of a session: no text of any field. Times in server ms. */
+export interface SessionLook {
+  readonly owner: Owner | undefined
+  readonly createdAt: number
+  readonly lastSeenAt: number
+  readonly expiresAt: number
+  /** Names. */
+  readonly fields: readonly string[]
+}
+
+/** A store that can be looked over. */
+export interface ListableSessionStore extends SessionStore {
+  /** Keys of sessions, by glob over keys. */
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch>
+  look(place: Place): Promise<SessionLook | undefined>
+}

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts'
+import { type NameBatch, scanNames } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 import { Locks } from '../lock/locks.ts'
 import { Lru } from '../memory/lru.ts'
@@ -48,6 +49,7 @@ export class MemoryTokenStore implements TokenStore {
           : undefined,
       grant: grant && grant.until > now ? grant.text : undefined,
       dead: dead && dead.until > now ? dead.error : undefined,
+      deadLeftMs: dead ? Math.max(0, dead.until - now) : 0,
       pause: pause && pause.until > now ? { leftMs: pause.until - now, failures: pause.failures } : undefined,
     }
   }
@@ -98,6 +100,15 @@ export class MemoryTokenStore implements TokenStore {
 
   async forget(key: string): Promise<void> {
     this.#kept.delete(key)
+  }
+
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch> {
+    return scanNames(
+      () => this.#kept.keys(),
+      `*{${glob}}`,
+      () => true,
+      from,
+    )
   }
 
   alone<T>(key: string, waitMs: number, run: (lease: TokenLease) => Promise<T>): Promise<T | undefined> {

@@ -1,7 +1,10 @@
 import type { Clock } from '../base/clock.ts'
+import { encodePart } from '../base/key.ts'
+import type { NameBatch } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 import { Locks } from '../lock/locks.ts'
 import type { Arg, Reply } from '../redis/link.ts'
+import { scanNodes } from '../redis/name-scan.ts'
 import type { RedisPort } from '../redis/port.ts'
 import { defineScript, LUA_NOW } from '../redis/script.ts'
 import { served } from '../redis/served.ts'
@@ -68,6 +71,9 @@ return 'dropped'
 `,
 )
 
+/** For one step of a scan. */
+const SCAN_MS = 2_000
+
 export class RedisTokenStore implements TokenStore {
   readonly shared = true
   readonly clock: Clock
@@ -75,6 +81,7 @@ export class RedisTokenStore implements TokenStore {
   readonly #redis: RedisPort
   readonly #locks: Locks
   readonly #deadlineMs: number
+  readonly #prefix: string
 
   constructor(redis: RedisPort, namespace: string, deadlineMs: number) {
     this.#redis = redis
@@ -82,6 +89,7 @@ export class RedisTokenStore implements TokenStore {
     this.random = redis.random
     this.#locks = new Locks({ redis, namespace })
     this.#deadlineMs = deadlineMs
+    this.#prefix = `hf:${encodePart(namespace, 'namespace')}:token:`
   }
 
   async read(key: string): Promise<TokenState> {
@@ -100,6 +108,7 @@ export class RedisTokenStore implements TokenStore {
           : undefined,
       grant: left('gx') > 0 ? h.get('g') : undefined,
       dead: left('dx') > 0 ? h.get('d') : undefined,
+      deadLeftMs: Math.max(0, left('dx')),
       pause: left('px') > 0 ? { leftMs: left('px'), failures: Number(h.get('p') ?? 1) } : undefined,
     }
   }
@@ -118,6 +127,11 @@ export class RedisTokenStore implements TokenStore {
     await served(this.#redis, key, this.#deadlineMs, (node, deadline) =>
       node.send(['UNLINK', key], { deadline }),
     )
+  }
+
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch> {
+    const match = `${this.#prefix}{${glob}}`
+    return scanNodes(this.#redis.nodes(), match, SCAN_MS, (key) => key, from)
   }
 
   alone<T>(key: string, waitMs: number, run: (lease: TokenLease) => Promise<T>): Promise<T | undefined> {

@@ -3,6 +3,7 @@
  * it is kept (below): process memory or Redis. Bodies are sealed before they get here.
  */
 import type { Clock } from '../base/clock.ts'
+import type { NameBatch } from '../base/name-scan.ts'
 import type { Random } from '../base/random.ts'
 
 /** What is kept under one key. Lives are relative to the answer, so that no two clocks are compared. */
@@ -14,6 +15,8 @@ export interface TokenState {
   readonly grant: string | undefined
   /** OAuth code of the refusal that ended the grant. */
   readonly dead: string | undefined
+  /** How long the refusal is remembered; 0 where there is none. */
+  readonly deadLeftMs: number
   /** The endpoint failed; nobody asks it for this long. */
   readonly pause: { readonly leftMs: number; readonly failures: number } | undefined
 }
@@ -54,6 +57,8 @@ export interface TokenStore {
   /** Forgets the token if it is still that one, and at most once in `everyMs`. */
   drop(key: string, version: string, everyMs: number): Promise<DropReply>
   forget(key: string): Promise<void>
+  /** Keys of what is kept in this namespace, by glob over what stands between their braces. */
+  scan(glob: string, from: string | undefined): AsyncIterable<NameBatch>
   /**
    * Runs alone among all processes. `waitMs` 0 = `undefined` when somebody else is at it.
    * @throws LockTimeout, LockUnavailable

@@ -4,6 +4,7 @@ import { bearerFetch } from './bearer-fetch.ts'
 import { TokenClient, type TokenCounters } from './client.ts'
 import type { TokensOptions } from './options.ts'
 import { TokenSource, type TokenSummary } from './source.ts'
+import type { TokenStore } from './store.ts'
 
 const MAX_SUBJECTS = 10_000
 
@@ -77,6 +78,11 @@ export class Tokens {
     const tokens = new Tokens(this.#client, this.#subjects, subject)
     this.#subjects.set(subject, tokens, 1)
     return tokens
+  }
+
+  /** @internal For lists over all clients. */
+  get store(): TokenStore {
+    return this.#client.store
   }
 
   counters(): TokenCounters {
