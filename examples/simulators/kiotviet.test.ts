@@ -7,6 +7,8 @@ import { SHOPS, startKiotViet } from './kiotviet.ts'
 import { listen } from './listen.ts'
 import type { Simulator } from './simulator.ts'
 
+type Body = Record<string, unknown> & { data: Record<string, unknown>[] }
+
 describe('the simulator of KiotViet', () => {
   const shop = SHOPS[0]!
   let sim: Simulator
@@ -36,7 +38,7 @@ describe('the simulator of KiotViet', () => {
       ...init.headers,
     }
     const answer = await fetch(sim.url + path, { ...init, headers })
-    return { status: answer.status, body: (await answer.json()) as Record<string, never> }
+    return { status: answer.status, body: (await answer.json()) as Body }
   }
   const control = (method: string, path: string, body?: object) =>
     fetch(`${sim.url}/__sim/${path}`, {
