@@ -65,7 +65,7 @@ const REAL_WORLD_WORDS: readonly RegExp[] = [
 const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly why: string }[] = [
   {
     where: /^cache\/cache\.ts$/,
-    upTo: 470,
+    upTo: 480,
     why: 'one class of thin public verbs, a quarter of it documentation',
   },
   {

@@ -48,6 +48,8 @@ export interface CacheReport extends CacheStats {
   readonly store: StoreCounters
 }
 
+type Hear = (outcome: Outcome) => void
+
 export interface CacheParts {
   readonly core: Core
   readonly path: readonly string[]
@@ -102,6 +104,11 @@ export class Cache implements Scope {
    * @throws what the loader throws (when no stale value may answer), LoadTimeout, the signal's reason
    */
   getOrSet<T>(key: string, loader: Loader<T>, options?: CacheOptions): Promise<T> {
+    return this.getOrSetHeard(key, loader, options)
+  }
+
+  /** @internal As `getOrSet`; `hear` is told where the value comes from, before it comes. */
+  getOrSetHeard<T>(key: string, loader: Loader<T>, options?: CacheOptions, hear?: Hear): Promise<T> {
     // The path of an L1 hit: no async function, no merging, no clock but one.
     if (isPlainName(key)) {
       const entry = this.core.store.peek(this.prefix + key)
@@ -109,14 +116,20 @@ export class Cache implements Scope {
         if (entry.freshUntil > this.core.store.serverNow()) {
           this.counters.hitsL1++
           if (this.#reporter.isHeard) this.#reporter.tell('getOrSet', key, 'l1', this.core.clock.mono())
+          hear?.('l1')
           return Promise.resolve(entry.memo.value as T)
         }
       }
     }
-    return this.#getOrSet(key, loader, options)
+    return this.#getOrSet(key, loader, options, hear)
   }
 
-  async #getOrSet<T>(key: string, loader: Loader<T>, options: CacheOptions | undefined): Promise<T> {
+  async #getOrSet<T>(
+    key: string,
+    loader: Loader<T>,
+    options: CacheOptions | undefined,
+    hear: Hear | undefined,
+  ): Promise<T> {
     const name = this.nameOf(key)
     const settings = this.settings(options)
     if (typeof loader !== 'function') {
@@ -124,7 +137,10 @@ export class Cache implements Scope {
     }
     const began = this.core.clock.mono()
     const ask = { scope: this, key, name, loader: loader as Loader<unknown>, settings }
-    const done = (outcome: Outcome): void => this.#reporter.count('getOrSet', key, outcome, began)
+    const done = (outcome: Outcome): void => {
+      this.#reporter.count('getOrSet', key, outcome, began)
+      hear?.(outcome)
+    }
     return getQuickly(ask, done) as Promise<T>
   }
 

@@ -45,10 +45,11 @@ export class Trip {
 export function told(
   answer: Answer,
   load: OutboundLoad,
-  ageMs: number,
-  begun: number,
+  { ageMs, begun, isStale }: { ageMs: number; begun: number; isStale: boolean },
 ): { outcome: OutboundOutcome; status: string } {
-  const left = Math.round((answer.ttl - ageMs) / 1_000)
+  const remaining = Math.round((answer.ttl - ageMs) / 1_000)
+  // `expire` and `expireTag` end its life before its time.
+  const left = isStale ? Math.min(0, remaining) : remaining
   const fetched = load.status === undefined ? '' : `; fwd-status=${load.status}`
   if (answer.id === load.id) {
     const kept = answer.ttl > 0 ? `; stored; ttl=${left}` : ''
@@ -65,6 +66,7 @@ export function told(
     }
   }
   if (answer.at > begun) return { outcome: 'collapsed', status: 'holdfast; fwd=miss; collapsed' }
-  if (ageMs > answer.ttl) return { outcome: 'stale', status: `holdfast; hit; ttl=${left}; detail=stale` }
+  if (isStale || ageMs > answer.ttl)
+    return { outcome: 'stale', status: `holdfast; hit; ttl=${left}; detail=stale` }
   return { outcome: 'hit', status: `holdfast; hit; ttl=${left}` }
 }

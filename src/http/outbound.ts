@@ -139,13 +139,17 @@ class Caller {
     const options = this.#cacheOptions(route, request, asked)
     try {
       if (isReload(request)) await cache.expire(key, { wait: 'commit' }).catch(() => false)
-      const answer = await cache.getOrSet<Answer>(key, (context) => load.run(context), options)
+      let isStale = false
+      const hear = (outcome: string) => {
+        isStale = outcome === 'stale'
+      }
+      const answer = await cache.getOrSetHeard<Answer>(key, (context) => load.run(context), options, hear)
       if (answer.isCut) return await this.#large(route, request, answer, load, trip)
       if (isPersonal(answer) && answer.id !== load.id && route.identity !== 'credential') {
         return await this.#bypass(route, request, trip, 'refused-other')
       }
       const ageMs = answer.id === load.id ? 0 : Math.max(0, cache.core.clock.wall() - answer.at)
-      const { outcome, status } = told(answer, load, ageMs, begun)
+      const { outcome, status } = told(answer, load, { ageMs, begun, isStale })
       trip.end(outcome, answer.status, load.failure?.kind)
       return toResponse(answer, request.url, status, ageMs)
     } catch (error) {

@@ -317,6 +317,20 @@ describe('lives', () => {
 })
 
 describe('invalidation', () => {
+  it('by expireTag keeps answers to be shown, and says of them that they are stale [S2-4]', async () => {
+    const route = { tags: ['all'], stale: '1h', timeout: { soft: false } } as const
+    const { call, cache } = embedded(origin, route)
+    await call(`${origin.url}/x`)
+    expect(statusOf(await call(`${origin.url}/x`))).toMatch(/^holdfast; hit; ttl=\d+$/)
+    await cache.expireTag('all')
+    origin.answer((_, response) => void response.destroy())
+    const failed = await call(`${origin.url}/x`)
+    expect([failed.status, statusOf(failed)]).toEqual([200, 'holdfast; fwd=stale; ttl=0; detail=network'])
+    const again = await call(`${origin.url}/x`)
+    expect([again.status, statusOf(again)]).toEqual([200, 'holdfast; hit; ttl=0; detail=stale'])
+    expect(call.stats().all).toMatchObject({ hits: 1, stale: 1, staleOnError: 1 })
+  })
+
   it('a signed webhook drops the tag, and the next call reaches the upstream once [S0-18][S2-4]', async () => {
     const { calls, close, lives } = await pair(redis.url, origin, {
       tags: ({ url, headers }) => [`${url.pathname.split('/')[1]}:${headers.get('retailer') ?? ''}`],
