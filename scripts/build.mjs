@@ -1,10 +1,16 @@
 #!/usr/bin/env node
-/** Builds `dist/` from `src/` with tsc alone, from scratch: no file of an earlier build survives. */
+/**
+ * Builds `dist/` from scratch, so that no file of an earlier build survives: `src/` with tsc alone, the
+ * dashboard with Vite into `dist/dashboard`.
+ */
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 
 rmSync('dist', { recursive: true, force: true })
-const { status } = spawnSync('npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json'], {
-  stdio: 'inherit',
-})
-process.exit(status ?? 1)
+for (const command of [
+  ['tsc', '-p', 'tsconfig.build.json'],
+  ['vite', 'build', 'dashboard'],
+]) {
+  const { status } = spawnSync('npx', ['--no-install', ...command], { stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}

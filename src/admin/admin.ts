@@ -10,6 +10,7 @@ import { Refused } from './problem.ts'
 import { checkQuery, type Match, matchRoute, needOf, type Route, type RouteContext } from './route.ts'
 import { cacheRoutes } from './routes/cache.ts'
 import { operationRoutes } from './routes/operations.ts'
+import { StaticFiles } from './static.ts'
 
 /** Whom the administration lets in, and what it administers. */
 export interface AdminOptions extends DoorOptions {
@@ -17,6 +18,12 @@ export interface AdminOptions extends DoorOptions {
   readonly holdfast: Holdfast
   /** Where it is mounted, e.g. `/admin`. @default '' */
   readonly basePath?: string | undefined
+  /**
+   * Whether the dashboard stands at `basePath/`; or the directory of one that was built elsewhere. Its
+   * files hold no secret and are given to anybody; what it shows comes from the API, by token.
+   * @default true
+   */
+  readonly dashboard?: boolean | string | undefined
   /** Hears of every change, reveal and refusal. Default silent. */
   readonly logger?: Logger | undefined
   /** For simulation. @default the system's */
@@ -37,7 +44,17 @@ export interface Admin {
 }
 
 const ROUTES: readonly Route[] = [...cacheRoutes, ...operationRoutes]
-const OPTION_NAMES = ['holdfast', 'basePath', 'logger', 'clock', 'tokens', 'jwt', 'open', 'limits']
+const OPTION_NAMES = [
+  'holdfast',
+  'basePath',
+  'dashboard',
+  'logger',
+  'clock',
+  'tokens',
+  'jwt',
+  'open',
+  'limits',
+]
 
 /**
  * The administration of an instance as one function from request to answer, for any server. Without
@@ -46,17 +63,20 @@ const OPTION_NAMES = ['holdfast', 'basePath', 'logger', 'clock', 'tokens', 'jwt'
  */
 export function createAdmin(options: AdminOptions): Admin {
   refuseUnknown(options, OPTION_NAMES, 'createAdmin()')
-  const { holdfast: hf, basePath = '', logger, clock = systemClock } = options
+  const { holdfast: hf, basePath = '', dashboard = true, logger, clock = systemClock } = options
   if (hf === undefined) throw new InvalidOption('createAdmin() got no instance', 'pass { holdfast: hf }')
   if (basePath !== '' && !/^(?:\/[\w.~-]+)+$/.test(basePath)) {
     throw new InvalidOption('basePath is no path', "write it with a slash before and none after: '/admin'")
   }
   const door = new Doorkeeper(hf, options)
   const audit = new Audit(hf, clock)
+  const page = dashboard === false ? undefined : new StaticFiles(dashboard === true ? undefined : dashboard)
   const began = clock.mono()
 
   const answer = async (request: Request, address: string | undefined): Promise<Response> => {
     const url = new URL(request.url)
+    const file = page && pathOfFile(request.method, url.pathname, basePath)
+    if (file !== undefined) return page!.answer(request, file)
     const principal = await door.admit(request, url, address)
     if (!url.pathname.startsWith(`${basePath}/`)) throw new Refused(404, 'There is nothing at this path.')
     const match = matchRoute(ROUTES, request.method, url.pathname.slice(basePath.length))
@@ -121,6 +141,14 @@ export function createAdmin(options: AdminOptions): Admin {
       }
     },
   }
+}
+
+/** Below the base path and outside the API, for those who only read: a file of the dashboard. */
+function pathOfFile(method: string, pathname: string, basePath: string): string | undefined {
+  if (method !== 'GET' && method !== 'HEAD') return undefined
+  if (pathname !== basePath && !pathname.startsWith(`${basePath}/`)) return undefined
+  const path = pathname.slice(basePath.length)
+  return path === '/api' || path.startsWith('/api/') ? undefined : path
 }
 
 function asRefused(error: unknown): Refused | undefined {

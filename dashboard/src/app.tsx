@@ -1,0 +1,42 @@
+import { useEffect } from 'preact/hooks'
+import { access } from './api/access.ts'
+import { goLive, stopLive } from './api/live.ts'
+import { place } from './api/place.ts'
+import { Frame } from './frame.tsx'
+import { ConfirmDialog } from './parts/confirm.tsx'
+import { Notices } from './parts/notices.tsx'
+import { Empty } from './parts/state.tsx'
+import { View } from './parts/view.tsx'
+import { Closed, SignIn } from './views/sign-in.tsx'
+import { VIEWS } from './views.ts'
+
+export function App() {
+  const now = access.value
+  if (now.state === 'asking') return <p class="gate muted">Connecting…</p>
+  if (now.state === 'needs-token') return <SignIn refused={now.refused} />
+  if (now.state === 'closed') return <Closed refusal={now.refusal} />
+  return <Inside />
+}
+
+function Inside() {
+  useEffect(() => {
+    goLive()
+    return stopLive
+  }, [])
+  const view = VIEWS.find(({ name }) => name === place.value.view)
+  return (
+    <>
+      <Frame>{view ? <view.Body key={view.name} /> : <Unknown />}</Frame>
+      <Notices />
+      <ConfirmDialog />
+    </>
+  )
+}
+
+function Unknown() {
+  return (
+    <View title="Not found" about="This address names no view of the dashboard.">
+      <Empty title="Nothing is here">Choose a view from the navigation.</Empty>
+    </View>
+  )
+}
