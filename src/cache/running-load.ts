@@ -51,6 +51,7 @@ export class RunningLoad {
   readonly #life: Timer
   #renewal: Timer | undefined
   #stale: StaleValue | undefined
+  #ttlMs: number | undefined
   #began = 0
   #holder: Holder | undefined
 
@@ -156,6 +157,7 @@ export class RunningLoad {
     const ttl = plan.ttlMs ?? (isNegative ? (s.negativeTtlMs ?? s.ttlMs) : s.ttlMs)
     const ttlMs = Math.round(s.jitter > 0 ? ttl * (1 - s.jitter * this.#core.random.float()) : ttl)
     if (ttlMs === 0) return undefined
+    this.#ttlMs = ttlMs
     const kept = plan.kept ? this.#stale?.entry : undefined
     const tags = new Set([...s.tags, ...plan.tags, ...(kept?.tags ?? [])])
     return {
@@ -178,7 +180,8 @@ export class RunningLoad {
     if (!loads.active) return
     const { scope, key } = this.#job
     const ms = this.#core.clock.mono() - this.#began
-    loads.publish({ namespace: scope.path, key, ms, error, background: this.#flight.background, fill })
+    const { background } = this.#flight
+    loads.publish({ namespace: scope.path, key, ms, error, background, fill, ttlMs: this.#ttlMs })
   }
 
   /** A lost lease only means a refused fill, so the outcome of a renewal does not matter here. */

@@ -98,6 +98,8 @@ export interface LoadEvent {
   readonly background: boolean
   /** What became of the value. */
   readonly fill: 'stored' | 'refused' | 'bypassed' | 'unstored' | 'failed'
+  /** The life it was to be stored for, jitter included; undefined when nothing was to be stored. */
+  readonly ttlMs: number | undefined
 }
 export const loads = eventChannel<LoadEvent>('holdfast:cache:load')
 

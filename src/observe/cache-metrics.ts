@@ -1,6 +1,8 @@
 import { Counter, Gauge, Histogram } from 'prom-client'
+import type { Clock } from '../base/clock.ts'
 import { type CacheStats, lookups, writes } from '../cache/stats.ts'
 import type { Holdfast } from '../holdfast.ts'
+import { EntryFates } from './entry-fates.ts'
 import { LabelCap } from './labels.ts'
 import { hear, type PartSetup, type Stop, stopAll } from './part.ts'
 
@@ -72,7 +74,7 @@ const FAMILIES: readonly Family[] = [
  * Counters are read from the cache's own when somebody scrapes, so that a hit pays nothing for
  * them; only the histogram hears each look-up.
  */
-export function cacheMetrics({ register, instances }: PartSetup, latency: boolean): Stop {
+export function cacheMetrics({ register, instances, clock }: PartSetup, latency: boolean): Stop {
   const cap = new LabelCap()
   for (const family of FAMILIES) {
     new Counter({
@@ -108,7 +110,26 @@ export function cacheMetrics({ register, instances }: PartSetup, latency: boolea
       }
     },
   })
-  return latency ? hearLatency(register, cap) : stopAll([])
+  return latency ? stopAll([hearLatency(register, cap), followEntries(register, clock, cap)]) : stopAll([])
+}
+
+function followEntries(register: PartSetup['register'], clock: Clock, cap: LabelCap): Stop {
+  const fates = new EntryFates(clock)
+  new Counter({
+    name: 'holdfast_cache_entries_total',
+    help: 'Entries that a loader filled, by what came of them here: read, or expired unread.',
+    labelNames: ['namespace', 'fate'],
+    registers: [register],
+    collect() {
+      this.reset()
+      for (const [path, { read, expiredUnread }] of fates.counts()) {
+        const namespace = cap.of(path || ROOT)
+        this.inc({ namespace, fate: 'read' }, read)
+        this.inc({ namespace, fate: 'expired-unread' }, expiredUnread)
+      }
+    },
+  })
+  return fates.stop
 }
 
 function hearLatency(register: PartSetup['register'], cap: LabelCap): Stop {

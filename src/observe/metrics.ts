@@ -4,9 +4,11 @@ import { InvalidOption } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
 import type { Holdfast } from '../holdfast.ts'
 import { cacheMetrics } from './cache-metrics.ts'
+import { httpMetrics } from './http-metrics.ts'
 import { type Stop, stopAll } from './part.ts'
 import { queueMetrics } from './queue-metrics.ts'
 import { redisMetrics } from './redis-metrics.ts'
+import { serverMetrics } from './server-metrics.ts'
 import { sharedStateMetrics } from './shared-state-metrics.ts'
 
 /** What is counted, and in which registry. */
@@ -16,10 +18,12 @@ export interface MetricsOptions {
   /** Where the series go. @default a registry of their own */
   register?: Registry | undefined
   /**
-   * Whether `cache_response_seconds` hears every cache operation: about a microsecond each. Decided
-   * by the first call for a registry. @default true
+   * Whether `cache_response_seconds` and `holdfast_cache_entries_total` hear every cache operation:
+   * about a microsecond each. Decided by the first call for a registry. @default true
    */
   latency?: boolean | undefined
+  /** Whether a scrape asks the servers for INFO, one command each. As `latency`. @default true */
+  server?: boolean | undefined
   /** For simulation. @default the system's */
   clock?: Clock | undefined
 }
@@ -45,7 +49,7 @@ interface Desk {
 /** One desk per registry: a second instance adds to the same series instead of registering twice. */
 const desks = new WeakMap<Registry, Desk>()
 
-const OPTION_NAMES = ['holdfast', 'register', 'latency', 'clock']
+const OPTION_NAMES = ['holdfast', 'register', 'latency', 'server', 'clock']
 
 /**
  * Prometheus metrics of an instance, in prom-client's registry. No key, identity or value is ever a
@@ -55,7 +59,7 @@ const OPTION_NAMES = ['holdfast', 'register', 'latency', 'clock']
  */
 export function createMetrics(options: MetricsOptions): Metrics {
   refuseUnknown(options, OPTION_NAMES, 'createMetrics()')
-  const { holdfast, register = new Registry(), latency = true, clock = systemClock } = options
+  const { holdfast, register = new Registry(), latency = true, server = true, clock = systemClock } = options
   if (holdfast === undefined) {
     throw new InvalidOption('createMetrics() got no instance', 'pass { holdfast: hf }')
   }
@@ -69,6 +73,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       sharedStateMetrics(setup),
       queueMetrics(setup),
       redisMetrics(setup),
+      ...(server ? [serverMetrics(setup)] : []),
+      httpMetrics(setup),
     ])
     desk = { instances, names: namesIn(register).filter((name) => !foreign.has(name)), stop }
     desks.set(register, desk)

@@ -6,6 +6,7 @@ import {
   queueLeaseEvents,
   queueSkipEvents,
 } from '../queue/events.ts'
+import { spillEvents } from '../queue/spill-events.ts'
 import { LabelCap } from './labels.ts'
 import { hear, type PartSetup, type Stop, stopAll } from './part.ts'
 
@@ -87,6 +88,12 @@ export function queueMetrics({ register, instances }: PartSetup): Stop {
     labelNames: ['queue', 'at'],
     registers,
   })
+  const spill = new Counter({
+    name: 'holdfast_queue_spill_events_total',
+    help: 'What happened to the local file: a torn end cut off, rotten bytes, a disk that refused.',
+    labelNames: ['queue', 'kind'],
+    registers,
+  })
   const deaf = [
     hear(queueAddEvents, (e) => added.inc({ queue: cap.of(e.queue), outcome: e.outcome }, e.messages)),
     hear(queueBatchEvents, (e) => {
@@ -99,6 +106,7 @@ export function queueMetrics({ register, instances }: PartSetup): Stop {
     }),
     hear(queueSkipEvents, (e) => settled.inc({ queue: cap.of(e.queue), outcome: e.reason }, e.messages)),
     hear(queueLeaseEvents, (e) => leases.inc({ queue: cap.of(e.queue), state: e.state })),
+    hear(spillEvents, (e) => spill.inc({ queue: cap.of(e.queue), kind: e.kind })),
     hear(queueFaultEvents, (e) => faults.inc({ queue: cap.of(e.queue), at: e.at })),
   ]
   return stopAll(deaf)

@@ -1,5 +1,5 @@
 import type { Holdfast } from '../holdfast.ts'
-import type { ServerInfo } from '../redis/info.ts'
+import { keysOf, type ServerInfo } from '../redis/info.ts'
 import type { RedisWindow } from './rolling-shapes.ts'
 
 /** Asks INFO of the servers every few seconds; one command on each, and needs no CONFIG. */
@@ -55,13 +55,4 @@ function summed(infos: readonly ServerInfo[]): Omit<RedisWindow, 'pingMs'> {
     opsPerSecond: sum('instantaneous_ops_per_sec'),
     keys: infos.reduce((total, info) => total + keysOf(info), 0),
   }
-}
-
-/** `db0` → `keys=5,expires=3,avg_ttl=1000`. */
-function keysOf(info: ServerInfo): number {
-  let keys = 0
-  for (const [field, text] of Object.entries(info)) {
-    if (/^db\d+$/.test(field)) keys += Number(/^keys=(\d+)/.exec(text)?.[1] ?? 0)
-  }
-  return keys
 }

@@ -41,6 +41,26 @@ export function redisMetrics({ register, instances, clock }: PartSetup): Stop {
     },
   })
   new Counter({
+    name: 'holdfast_redis_round_trips_total',
+    help: 'Calls that went out to the node.',
+    labelNames: ['node'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { address, sent } of connections(instances)) this.inc({ node: address }, sent)
+    },
+  })
+  new Gauge({
+    name: 'holdfast_redis_pending',
+    help: 'Calls that wait for an answer now; all of a node share one connection.',
+    labelNames: ['node'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { address, pending } of connections(instances)) this.inc({ node: address }, pending)
+    },
+  })
+  new Counter({
     name: 'holdfast_redis_degraded_seconds_total',
     help: 'Time without a connection that is open for traffic.',
     labelNames: ['node'],
@@ -95,6 +115,20 @@ function* nodes(instances: PartSetup['instances']) {
   for (const { redis } of instances) {
     for (const [role, health] of Object.entries(redis?.health() ?? {})) {
       for (const node of health?.nodes ?? []) yield [role, node] as const
+    }
+  }
+}
+
+/** Each connection once: roles with the same address share theirs. */
+function* connections(instances: PartSetup['instances']) {
+  for (const { redis } of instances) {
+    const seen = new Set<string>()
+    for (const health of Object.values(redis?.health() ?? {})) {
+      for (const node of health?.nodes ?? []) {
+        const place = `${health?.label} ${node.address}`
+        if (!seen.has(place)) yield node
+        seen.add(place)
+      }
     }
   }
 }

@@ -19,3 +19,12 @@ export async function serverInfo(port: RedisPort): Promise<readonly ServerInfo[]
     }),
   )
 }
+
+/** Keys in all databases: `db0` → `keys=5,expires=3,avg_ttl=1000`. */
+export function keysOf(info: ServerInfo): number {
+  let keys = 0
+  for (const [field, text] of Object.entries(info)) {
+    if (/^db\d+$/.test(field)) keys += Number(/^keys=(\d+)/.exec(text)?.[1] ?? 0)
+  }
+  return keys
+}

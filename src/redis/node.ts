@@ -49,6 +49,8 @@ export class SupervisedNode implements RedisNode {
   #lastError: Error | undefined
   #reconnects = 0
   #timeouts = 0
+  /** Over the connections that are gone. */
+  #sent = 0
   #serverClock = new ServerClock()
   #hooks = new Set<NodeHooks>()
   #waiters = new Set<{ resolve: () => void; reject: (cause: Error) => void }>()
@@ -126,6 +128,8 @@ export class SupervisedNode implements RedisNode {
       lastError: this.#lastError?.message,
       reconnects: this.#reconnects,
       timeouts: this.#timeouts,
+      sent: this.#sent + (this.#session?.sent ?? 0),
+      pending: this.#session?.pending ?? 0,
       serverVersion: this.#identity?.version,
     }
   }
@@ -137,7 +141,7 @@ export class SupervisedNode implements RedisNode {
     this.#closing.abort(cause)
     this.bus.close(cause)
     this.#session?.end(cause)
-    this.#session = undefined
+    this.#leaveSession()
     this.#endLife(cause)
     if (wasReady) this.#tellDown(cause)
     this.#settleWaiters((waiter) => waiter.reject(cause))
@@ -226,8 +230,13 @@ export class SupervisedNode implements RedisNode {
     this.#owner.event('ready', this)
   }
 
-  #onLost(cause: Error): void {
+  #leaveSession(): void {
+    this.#sent += this.#session?.sent ?? 0
     this.#session = undefined
+  }
+
+  #onLost(cause: Error): void {
+    this.#leaveSession()
     this.#lastError = cause
     if (this.#state === 'ready') this.#become('down')
     this.bus.lose(cause)

@@ -108,5 +108,8 @@ export interface NodeHealth {
   readonly lastError: string | undefined
   readonly reconnects: number
   readonly timeouts: number
+  /** Calls that went out, and those of them that wait for their answer: all share one connection. */
+  readonly sent: number
+  readonly pending: number
   readonly serverVersion: string | undefined
 }

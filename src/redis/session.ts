@@ -30,6 +30,8 @@ export class Session {
   readonly link: Link
   /** Last measured round trip in ms. */
   latency: number | undefined
+  /** Calls that went out. */
+  sent = 0
   #lost: Error | undefined
   #ended = new AbortController()
   #settings: RedisSettings
@@ -60,6 +62,10 @@ export class Session {
   /** Aborts with the session, for listeners that must not outlive it. */
   get ended(): AbortSignal {
     return this.#ended.signal
+  }
+
+  get pending(): number {
+    return this.#pending
   }
 
   get isLost(): boolean {
@@ -140,6 +146,7 @@ export class Session {
       const call: Call = { due: sentAt + deadline, deadline, reject }
       this.#calls.add(call, sentAt)
       this.#pending++
+      this.sent++
       this.#waitingSince ??= sentAt
       start().then(
         (value) => {

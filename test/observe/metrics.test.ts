@@ -1,7 +1,10 @@
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Holdfast, holdfast } from '../../src/holdfast.ts'
+import { degraded, replies } from '../../src/http/counts.ts'
+import { outbound } from '../../src/http/outbound.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
+import { FakeClock } from '../../src/testing/fake-clock.ts'
 import { startRedis } from '../support/redis-server.ts'
 
 const open: Holdfast[] = []
@@ -156,6 +159,68 @@ describe('metrics', () => {
     )
     expect(shown.size).toBeLessThanOrEqual(201)
     expect(series(text, 'cache_misses_total', { namespace: 'other' })).toBeGreaterThanOrEqual(50)
+    metrics.close()
+  })
+
+  it('[S0-37] tells entries that were read from those that expired unread', async () => {
+    const clock = new FakeClock()
+    const hf = instance({ clock })
+    const metrics = createMetrics({ holdfast: hf, clock })
+    for (let i = 0; i < 10; i++) await hf.cache.getOrSet(`k${i}`, () => i, { ttl: '1m' })
+    for (let i = 0; i < 4; i++) await hf.cache.getOrSet(`k${i}`, () => i, { ttl: '1m' })
+    await hf.cache.getOrSet('k0', () => 0, { ttl: '1m' })
+    const fate = async (name: string) =>
+      series(await metrics.text(), 'holdfast_cache_entries_total', { namespace: 'default', fate: name })
+    expect(await fate('read')).toBe(4)
+    expect(await fate('expired-unread')).toBe(0)
+    await clock.advance(61_000)
+    expect(await fate('read')).toBe(4)
+    expect(await fate('expired-unread')).toBe(6)
+    metrics.close()
+  })
+
+  it('[S0-34, S0-35, S3-28, S3-44] shows memory and its bound, keys, connections and what waits for an answer', async () => {
+    const server = await startRedis({ config: { maxmemory: '50mb', 'maxmemory-policy': 'allkeys-lru' } })
+    const hf = instance({ redis: server.url })
+    const metrics = createMetrics({ holdfast: hf })
+    await hf.ready('20s')
+    await hf.cache.getOrSet('x', () => 1, { ttl: '1m' })
+    const text = await metrics.text()
+    expect(series(text, 'holdfast_redis_memory_bytes', { role: 'cache', kind: 'used' })).toBeGreaterThan(1e5)
+    expect(series(text, 'holdfast_redis_memory_bytes', { role: 'cache', kind: 'max' })).toBe(50 * 1024 * 1024)
+    expect(series(text, 'holdfast_redis_keys', { role: 'cache' })).toBeGreaterThan(0)
+    expect(series(text, 'holdfast_redis_clients', { role: 'cache', state: 'connected' })).toBeGreaterThan(0)
+    expect(series(text, 'holdfast_redis_removed_keys', { role: 'cache', why: 'evicted' })).toBe(0)
+    expect(series(text, 'holdfast_redis_round_trips_total')).toBeGreaterThan(0)
+    expect(series(text, 'holdfast_redis_pending')).toBeDefined()
+    expect(series(text, 'holdfast_redis_round_trip_seconds', { role: 'cache' })).toBeGreaterThan(0)
+    await server.kill()
+    expect(series(await metrics.text(), 'holdfast_redis_up', { role: 'cache' })).toBeDefined()
+    metrics.close()
+    await server.stop()
+  })
+
+  it('counts the response cache and calls to other services, without an address', async () => {
+    const hf = instance()
+    const metrics = createMetrics({ holdfast: hf })
+    const upstream = outbound(
+      async () => new Response('{}', { headers: { 'content-type': 'application/json' } }),
+      {
+        cache: hf.cache,
+        routes: [{ name: 'products', match: 'https://shop.test/products/*', ttl: '1m' }],
+      },
+    )
+    await (await upstream('https://shop.test/products/ada')).text()
+    await (await upstream('https://shop.test/products/ada')).text()
+    replies.publish({ outcome: 'hit', reason: '', status: 304, ms: 2 })
+    degraded.publish({ what: 'cut', error: undefined })
+    const text = await metrics.text()
+    expect(series(text, 'holdfast_outbound_requests_total', { route: 'products', outcome: 'miss' })).toBe(1)
+    expect(series(text, 'holdfast_outbound_requests_total', { route: 'products', outcome: 'hit' })).toBe(1)
+    expect(series(text, 'holdfast_outbound_seconds_count', { route: 'products', outcome: 'hit' })).toBe(1)
+    expect(series(text, 'holdfast_http_replies_total', { outcome: 'hit', status: '3xx' })).toBe(1)
+    expect(series(text, 'holdfast_http_degraded_total', { what: 'cut' })).toBe(1)
+    expect(text).not.toContain('ada')
     metrics.close()
   })
 })
