@@ -70,12 +70,12 @@ const LONG: readonly { readonly where: RegExp; readonly upTo: number; readonly w
   },
   {
     where: /^cache\/memory-store\.ts$/,
-    upTo: 460,
+    upTo: 480,
     why: 'the whole protocol in memory, the model of the other',
   },
   {
     where: /^cache\/redis-store\/redis-store\.ts$/,
-    upTo: 360,
+    upTo: 380,
     why: 'the verbs of one port; its parts are apart',
   },
   {

@@ -30,6 +30,10 @@ export interface Inspection {
   readonly heldOff: boolean
   readonly redisKey: string | undefined
   readonly bucket: number
+  /** Place of the entry in the history of invalidations. */
+  readonly version: string | undefined
+  /** By tag, `hard:soft`: the places of its last invalidations. */
+  readonly tagVersions: Readonly<Record<string, string | undefined>>
   /** With `{ value: true }`, of an entry that is there and can be read. */
   readonly value: unknown
 }
@@ -59,6 +63,9 @@ export async function inspectKey(
           ? 'fresh'
           : 'stale'
   const value = options.value && entry ? await open(scope, entry, settings) : undefined
+  const isOwn = (tag: string): boolean => !tag.startsWith('~')
+  const shown = (tag: string): string => decodeName(tag.slice(scope.prefix.length))
+  const versions = [...(found.tagVersions ?? [])].filter(([tag]) => isOwn(tag))
   return {
     key,
     name,
@@ -66,9 +73,7 @@ export async function inspectKey(
     state,
     reason: invalid,
     tier: found.tier,
-    tags: (entry?.tags ?? [])
-      .filter((tag) => !tag.startsWith('~'))
-      .map((tag) => decodeName(tag.slice(scope.prefix.length))),
+    tags: (entry?.tags ?? []).filter(isOwn).map(shown),
     ageMs: entry && Math.max(0, now - entry.storedAt),
     ttlMs: entry ? Math.max(0, entry.freshUntil - now) : 0,
     staleMs: entry ? Math.max(0, entry.staleUntil - now) : 0,
@@ -81,6 +86,8 @@ export async function inspectKey(
     heldOff: core.isHeldOff(name),
     redisKey: found.redisKey,
     bucket: found.bucket,
+    version: found.version,
+    tagVersions: Object.fromEntries(versions.map(([tag, version]) => [shown(tag), version])),
     value: value === BAD ? undefined : value,
   }
 }

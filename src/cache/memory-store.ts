@@ -7,6 +7,7 @@ import {
   type CacheStore,
   type Draft,
   type Entry,
+  type EntryWeight,
   type Fence,
   type FillReply,
   type Invalidation,
@@ -227,7 +228,29 @@ export class MemoryStore implements CacheStore {
       redisKey: undefined,
       bucket: 0,
       leased: this.#isLeased(key, []),
+      version: slot && String(slot.seq),
+      tagVersions: new Map(slot?.entry.tags.map((tag) => [tag, this.#versionOf(tag)])),
     })
+  }
+
+  tags(glob: string, from?: string): AsyncIterable<ScanBatch> {
+    return scanNames(
+      () => this.#tags.keys(),
+      glob,
+      () => true,
+      from,
+    )
+  }
+
+  weigh(keys: readonly string[]): Promise<readonly (EntryWeight | undefined)[]> {
+    const now = this.serverNow()
+    const weights = keys.map((key): EntryWeight | undefined => {
+      const entry = this.#slotEntry(key)
+      if (!entry) return undefined
+      const { size, freshUntil, staleUntil, tags } = entry
+      return { bytes: size, freshMs: Math.max(0, freshUntil - now), staleMs: staleUntil - now, tags }
+    })
+    return Promise.resolve(weights)
   }
 
   counters(): StoreCounters {
@@ -326,6 +349,11 @@ export class MemoryStore implements CacheStore {
         slot.entry = { ...slot.entry, freshUntil: 0 }
     }
     return slot.entry
+  }
+
+  #versionOf(tag: string): string | undefined {
+    const version = this.#tags.peek(tag)
+    return version && `${version.hard}:${version.soft}`
   }
 
   #invalidity(key: string, slot: Slot): string | undefined {

@@ -88,6 +88,10 @@ export class OffStore implements CacheStore {
       leased: false,
     }
   }
+  async *tags(): AsyncGenerator<ScanBatch> {}
+  async weigh(keys: readonly string[]): Promise<undefined[]> {
+    return keys.map(() => undefined)
+  }
   counters(): StoreCounters {
     return NOTHING
   }

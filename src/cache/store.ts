@@ -116,6 +116,19 @@ export interface StoreInspection {
   readonly redisKey: string | undefined
   readonly bucket: number
   readonly leased: boolean
+  /** Place of the entry in the bucket's history of invalidations. */
+  readonly version?: string | undefined
+  /** `hard:soft`: the places of each tag's last invalidations; undefined where none is kept. */
+  readonly tagVersions?: ReadonlyMap<string, string | undefined> | undefined
+}
+
+/** An entry as a survey sees it: no value. */
+export interface EntryWeight {
+  readonly bytes: number
+  /** How long it stays fresh, and how long it may be served stale at all, ms. */
+  readonly freshMs: number
+  readonly staleMs: number
+  readonly tags: readonly string[]
 }
 
 export type ScanBatch = NameBatch
@@ -161,6 +174,10 @@ export interface CacheStore {
   /** Key names in no order, each at most a few times; bounded work per step. */
   scan(glob: string, from?: string): AsyncIterable<ScanBatch>
   inspect(key: string): Promise<StoreInspection>
+  /** Full names of tags whose versions are kept, by glob; a tag may come more than once. */
+  tags(glob: string, from?: string): AsyncIterable<ScanBatch>
+  /** Size, life and tags of entries without their bodies; undefined for what is not there. For some hundred keys. */
+  weigh(keys: readonly string[]): Promise<readonly (EntryWeight | undefined)[]>
   /** Counts since creation: what the layer above cannot see. */
   counters(): StoreCounters
   close(): Promise<void>

@@ -37,5 +37,13 @@ export async function inspectKey(
   else if (word.epoch !== header.epoch) invalid = 'epoch'
   else if (tags === 'invalid') invalid = 'tag'
   else if (header.stale + shift <= time.now()) invalid = 'expired'
-  return { ...base, tier: 'redis', entry: toEntry(key, raw, header, shift, tags === 'soft'), invalid }
+  const tagVersions = new Map(header.tags.map((tag) => [tag, places(versions.get(tag))]))
+  const entry = toEntry(key, raw, header, shift, tags === 'soft')
+  return { ...base, tier: 'redis', entry, invalid, version: String(header.seq), tagVersions }
+}
+
+/** `hard:soft` of `epoch:hard:soft`. */
+function places(version: Body | null | undefined): string | undefined {
+  const text = version?.toString()
+  return text?.slice(text.indexOf(':') + 1)
 }

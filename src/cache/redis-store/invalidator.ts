@@ -63,7 +63,9 @@ export class Invalidator {
     try {
       await this.#commit(bucket, bucket.node, step, wait, this.#deadlines.invalidate)
     } catch (error) {
-      const left = this.#deadlines.invalidate - (this.#time.clock.mono() - started)
+      // A fence that does not stand is not worth a wait: what follows its transaction is what counts.
+      const patience = step.mode === 'fence' ? 0 : this.#deadlines.invalidate
+      const left = patience - (this.#time.clock.mono() - started)
       await this.#recover(bucket, invalidationOf(step), wait, left, this.#tally.failed(error))
     }
   }

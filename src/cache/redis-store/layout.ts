@@ -25,11 +25,14 @@ export interface Layout {
   fenceOfTag(tag: string): string
   /** The cache key of a Redis key of this bucket, or undefined when it is none. */
   keyOf(redisKey: string): string | undefined
+  /** The tag of a Redis key of this bucket, or undefined when it is none. */
+  tagOf(redisKey: string): string | undefined
 }
 
 export function createLayout(namespace: string, bucket: number): Layout {
   const prefix = `hf:{${encodeNamespace(namespace)}:${bucket}}:`
   const entries = `${prefix}e:`
+  const tags = `${prefix}t:`
   return {
     bucket,
     word: `${prefix}w`,
@@ -41,6 +44,7 @@ export function createLayout(namespace: string, bucket: number): Layout {
     tag: (tag) => `${prefix}t:${wireTag(tag)}`,
     fenceOfKey: (key) => `${prefix}f:k:${key}`,
     fenceOfTag: (tag) => `${prefix}f:t:${wireTag(tag)}`,
+    tagOf: (redisKey) => (redisKey.startsWith(tags) ? tagFromWire(redisKey.slice(tags.length)) : undefined),
     keyOf: (redisKey) => (redisKey.startsWith(entries) ? redisKey.slice(entries.length) : undefined),
   }
 }
@@ -48,6 +52,11 @@ export function createLayout(namespace: string, bucket: number): Layout {
 /** Glob over the entry keys of every bucket of a namespace. */
 export function matchEverywhere(namespace: string, glob: string): string {
   return `hf:{${encodeNamespace(namespace)}:*}:e:${glob}`
+}
+
+/** Glob over the tag versions of every bucket of a namespace. */
+export function matchTags(namespace: string, glob: string): string {
+  return `hf:{${encodeNamespace(namespace)}:*}:t:${wireTag(glob)}`
 }
 
 /** Namespaces may hold anything; braces, colons and glob characters must not reach a key name. */

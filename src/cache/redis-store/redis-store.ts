@@ -8,6 +8,7 @@ import type {
   CacheStore,
   Draft,
   Entry,
+  EntryWeight,
   Fence,
   FillReply,
   Invalidation,
@@ -30,11 +31,12 @@ import { bucketOf, createLayout } from './layout.ts'
 import { LocalCopies } from './local-copies.ts'
 import { MemoryGuard } from './memory-guard.ts'
 import { Reader } from './reader.ts'
-import { scanKeys } from './scan.ts'
+import { type ScanPlace, scanKeys, scanTags } from './scan.ts'
 import { MARK } from './scripts.ts'
 import { CLUSTER_BUCKETS, DEADLINES, START_PATIENCE_MS, type StoreDeadlines } from './settings.ts'
 import { StoreTime } from './store-time.ts'
 import { Tally } from './tally.ts'
+import { weighKey } from './weigh.ts'
 import { Writer } from './writer.ts'
 
 export interface RedisStoreOptions {
@@ -300,8 +302,22 @@ class RedisStore implements CacheStore {
   }
 
   scan(glob: string, from?: string): AsyncIterable<ScanBatch> {
+    return scanKeys(this.#everywhere(), glob, from)
+  }
+
+  tags(glob: string, from?: string): AsyncIterable<ScanBatch> {
+    return scanTags(this.#everywhere(), glob, from)
+  }
+
+  weigh(keys: readonly string[]): Promise<readonly (EntryWeight | undefined)[]> {
+    const deadline = this.#deadlines.invalidate
+    return Promise.all(keys.map((key) => weighKey(this.#bucket(key), key, this.#time, deadline)))
+  }
+
+  #everywhere(): ScanPlace {
     const layouts = this.#buckets.map((bucket) => bucket.layout)
-    return scanKeys(this.#port.nodes(), layouts, this.#namespace, glob, this.#deadlines.invalidate, from)
+    const [namespace, deadline] = [this.#namespace, this.#deadlines.invalidate]
+    return { nodes: this.#port.nodes(), layouts, namespace, deadline }
   }
 
   async inspect(key: string): Promise<StoreInspection> {

@@ -1,24 +1,38 @@
 import { scanNodes } from '../../redis/name-scan.ts'
 import type { RedisNode } from '../../redis/port.ts'
 import type { ScanBatch } from '../store.ts'
-import { type Layout, matchEverywhere } from './layout.ts'
+import { type Layout, matchEverywhere, matchTags } from './layout.ts'
 
-/** Key names of the cache on these nodes that match. `from` is the `next` of an earlier batch. */
-export function scanKeys(
-  nodes: readonly RedisNode[],
-  layouts: readonly Layout[],
-  namespace: string,
-  glob: string,
-  deadline: number,
-  from?: string,
-): AsyncGenerator<ScanBatch> {
-  return scanNodes(nodes, matchEverywhere(namespace, glob), deadline, among(layouts, 'keyOf'), from)
+/** Where a namespace is looked for. */
+export interface ScanPlace {
+  readonly nodes: readonly RedisNode[]
+  readonly layouts: readonly Layout[]
+  readonly namespace: string
+  /** ms, of one step. */
+  readonly deadline: number
 }
 
-function among(layouts: readonly Layout[], read: 'keyOf'): (redisKey: string) => string | undefined {
+/** Key names of the cache that match. `from` is the `next` of an earlier batch. */
+export function scanKeys(place: ScanPlace, glob: string, from?: string): AsyncGenerator<ScanBatch> {
+  const { nodes, layouts, namespace, deadline } = place
+  const pick = firstOf(layouts, (layout, redisKey) => layout.keyOf(redisKey))
+  return scanNodes(nodes, matchEverywhere(namespace, glob), deadline, pick, from)
+}
+
+/** Tags whose versions are kept; one that is used in several buckets comes once for each. */
+export function scanTags(place: ScanPlace, glob: string, from?: string): AsyncGenerator<ScanBatch> {
+  const { nodes, layouts, namespace, deadline } = place
+  const pick = firstOf(layouts, (layout, redisKey) => layout.tagOf(redisKey))
+  return scanNodes(nodes, matchTags(namespace, glob), deadline, pick, from)
+}
+
+function firstOf(
+  layouts: readonly Layout[],
+  read: (layout: Layout, redisKey: string) => string | undefined,
+): (redisKey: string) => string | undefined {
   return (redisKey) => {
     for (const layout of layouts) {
-      const name = layout[read](redisKey)
+      const name = read(layout, redisKey)
       if (name !== undefined) return name
     }
     return undefined
