@@ -207,7 +207,7 @@ describe('metrics', () => {
       async () => new Response('{}', { headers: { 'content-type': 'application/json' } }),
       {
         cache: hf.cache,
-        routes: [{ name: 'products', match: 'https://shop.test/products/*', ttl: '1m' }],
+        routes: [{ name: 'products', match: 'https://shop.test/products/*', ttl: '1m', identity: 'shared' }],
       },
     )
     await (await upstream('https://shop.test/products/ada')).text()
