@@ -53,6 +53,18 @@ describe('the cache store while Redis is away', () => {
     await patient.close()
   })
 
+  it('gives a fence up at once that it cannot set: the transaction runs all the same, and waits only at its end', async () => {
+    const patient = await openPeer(redis.url, ns, { invalidate: 45_000 })
+    await redis.kill()
+    const from = performance.now()
+    await expect(patient.store.fence({ keys: ['k'], tags: [] }, 1_000)).rejects.toThrow(NotAcknowledged)
+    expect(performance.now() - from).toBeLessThan(20_000)
+    expect((await patient.store.read('k', [])).state).toBe('down')
+    await redis.restart()
+    await until('the journal is replayed', () => patient.store.counters().journal === 0)
+    await patient.close()
+  })
+
   it('coalesces what it journals, and bypasses tags as well as keys', async () => {
     await store(a.store, 'tagged', 1, { tags: ['t'] })
     await redis.kill()
