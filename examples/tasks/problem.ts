@@ -9,11 +9,13 @@ export class Problem extends Error {
     this.status = status
   }
 
+  get details(): object {
+    const { status, message: detail } = this
+    return { type: 'about:blank', title: STATUS_CODES[status], status, detail }
+  }
+
   response(): Response {
-    const { status } = this
-    return Response.json(
-      { type: 'about:blank', title: STATUS_CODES[status], status, detail: this.message },
-      { status, headers: { 'content-type': 'application/problem+json' } },
-    )
+    const headers = { 'content-type': 'application/problem+json' }
+    return Response.json(this.details, { status: this.status, headers })
   }
 }
