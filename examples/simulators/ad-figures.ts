@@ -3,6 +3,8 @@
  * Google Ads and a GA4 property. Figures are made from ids and dates, so that a question asked twice, of
  * another process or on another day, has the same answer.
  */
+import { seeded } from './traffic.ts'
+
 export interface Campaign {
   readonly id: string
   readonly name: string
@@ -83,15 +85,4 @@ function numberOf(text: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
   return hash >>> 0
-}
-
-/** mulberry32 */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }

@@ -1,4 +1,5 @@
-/** Contract suites: what every backend of a capability must do, for those who write one. */
+/** For tests: contract suites that every backend of a capability must pass, and a clock that is set forward. */
+export { FakeClock } from './fake-clock.ts'
 export { type LimitBackend, limitContract } from './limit-contract.ts'
 export { type LockBackend, lockContract } from './lock-contract.ts'
 export { lockShapesContract } from './lock-shapes-contract.ts'
