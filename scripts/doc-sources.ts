@@ -62,15 +62,30 @@ export function eventRows(): string[][] {
   return [...rows.values()].sort(([a = ''], [b = '']) => a.localeCompare(b, 'en'))
 }
 
+/** A table of bench/results.md as it stands there, by its section and the beginning of its heading. */
+function measured(section: string, heading: string): string {
+  const part = read('bench/results.md')
+    .split(/^(?=## )/m)
+    .find((text) => text.startsWith(`## ${section}\n`))
+  const at = heading === '' ? 0 : (part?.indexOf(`\n### ${heading}`) ?? -1)
+  const table = at < 0 ? undefined : /^(?:\|.*\n)+/m.exec(part?.slice(at) ?? '')?.[0]
+  if (table === undefined) throw new Error(`bench/results.md has no table ${section}: ${heading}`)
+  return table
+}
+
 /**
  * A page with the rows of its tables as the source has them now. Each table follows a note that says
- * where from: `<!-- options of src/options.ts HoldfastOptions: npm run docs:tables -->`, or `<!-- events: … -->`.
+ * where from: `<!-- options of src/options.ts HoldfastOptions: npm run docs:tables -->`, `<!-- events: … -->`,
+ * `<!-- measured cache, Stampede: … -->`.
  */
 export function withTables(page: string): string {
-  const table = /(<!-- (options of (\S+) (\w+)|events): npm run docs:tables -->\n\|.*\n\|.*\n)(?:\|.*\n)*/g
-  return page.replace(table, (_, head: string, what: string, path: string, type: string) => {
+  const table =
+    /(<!-- (options of (\S+) (\w+)|events|measured (\w+), ?(.*)): npm run docs:tables -->\n)((?:\|.*\n)*)/g
+  return page.replace(table, (_, note: string, what: string, path, type, section, heading, old: string) => {
+    if (section !== undefined) return note + measured(section, heading)
+    const head = old.split('\n').slice(0, 2).join('\n')
     const rows = what === 'events' ? eventRows() : optionRows(path, type)
-    return head + rows.map((cells) => `| ${cells.join(' | ')} |\n`).join('')
+    return `${note}${head}\n${rows.map((cells) => `| ${cells.join(' | ')} |\n`).join('')}`
   })
 }
 

@@ -1,7 +1,7 @@
 /**
  * Rewrites the tables of the docs that follow from the source: error codes (docs/5.errors.md), which
- * test proves which requirement (docs/6.requirements.md), options (docs/25.options.md) and events
- * (docs/26.events.md). Run by `npm run docs:tables`.
+ * test proves which requirement (docs/6.requirements.md), options (docs/25.options.md), events
+ * (docs/26.events.md) and what was measured (docs/27.performance.md). Run by `npm run docs:tables`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { ERROR_CODES } from '../src/base/errors.ts'
@@ -24,7 +24,7 @@ rewrite('docs/5.errors.md', () =>
   Object.entries(ERROR_CODES).map(([code, meaning]) => [`\`${code}\``, meaning]),
 )
 
-for (const path of ['docs/25.options.md', 'docs/26.events.md']) {
+for (const path of ['docs/25.options.md', 'docs/26.events.md', 'docs/27.performance.md']) {
   const text = readFileSync(path, 'utf8')
   const rewritten = withTables(text)
   if (rewritten !== text) writeFileSync(path, rewritten)
