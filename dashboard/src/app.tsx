@@ -5,6 +5,7 @@ import { place } from './api/place.ts'
 import { Frame } from './frame.tsx'
 import { ConfirmDialog } from './parts/confirm.tsx'
 import { Notices } from './parts/notices.tsx'
+import { SafetyNet } from './parts/safety-net.tsx'
 import { Empty } from './parts/state.tsx'
 import { View } from './parts/view.tsx'
 import { Closed, SignIn } from './views/sign-in.tsx'
@@ -26,7 +27,9 @@ function Inside() {
   const view = VIEWS.find(({ name }) => name === place.value.view)
   return (
     <>
-      <Frame>{view ? <view.Body key={view.name} /> : <Unknown />}</Frame>
+      <Frame>
+        <SafetyNet key={place.value.view}>{view ? <view.Body /> : <Unknown />}</SafetyNet>
+      </Frame>
       <Notices />
       <ConfirmDialog />
     </>

@@ -17,12 +17,16 @@ interface LineChartProps {
   readonly at: readonly number[]
   readonly lines: readonly Line[]
   readonly format: (value: number) => string
+  /** Bytes. */
+  readonly isBinary?: boolean
 }
 
-const HEIGHT = 190
+const HEIGHT = 180
+/** Powers of two, so that axes of bytes have round marks. */
+const BINARY = Array.from({ length: 50 }, (_, power) => 2 ** power)
 
 /** Lines over the last hour. The legend says the last values, or those under the pointer; readers get a summary. */
-export function LineChart({ title, at, lines, format }: LineChartProps) {
+export function LineChart({ title, at, lines, format, isBinary = false }: LineChartProps) {
   const box = useRef<HTMLDivElement>(null)
   const chart = useRef<uPlot | null>(null)
   const shape = lines.map(({ name, colour }) => `${name} ${colour}`).join()
@@ -36,7 +40,11 @@ export function LineChart({ title, at, lines, format }: LineChartProps) {
     const host = box.current
     if (host === null) return
     const width = () => Math.max(120, host.clientWidth)
-    const plot = new uPlot(optionsFor(host, width(), lines, format, setPointed), drawn.current, host)
+    const plot = new uPlot(
+      optionsFor(host, width(), lines, format, isBinary, setPointed),
+      drawn.current,
+      host,
+    )
     chart.current = plot
     const watcher = new ResizeObserver(() => {
       if (plot.width !== width()) plot.setSize({ width: width(), height: HEIGHT })
@@ -103,6 +111,7 @@ function optionsFor(
   width: number,
   lines: readonly Line[],
   format: (value: number) => string,
+  isBinary: boolean,
   onPoint: (index: number | null) => void,
 ): uPlot.Options {
   const grid = { stroke: colourOf(host, '--line'), width: 1 }
@@ -114,11 +123,17 @@ function optionsFor(
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
     hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? null)] },
-    padding: [10, 6, 0, 0],
+    padding: [10, 20, 0, 0],
     scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
     axes: [
-      { ...axis, space: 70, values: '{HH}:{mm}' },
-      { ...axis, size: 62, space: 36, values: (_, splits) => splits.map(format) },
+      { ...axis, size: 26, space: 70, values: '{HH}:{mm}' },
+      {
+        ...axis,
+        size: 66,
+        space: 36,
+        values: (_, splits) => splits.map(format),
+        ...(isBinary && { incrs: BINARY }),
+      },
     ],
     series: [
       {},

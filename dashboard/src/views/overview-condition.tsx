@@ -39,7 +39,10 @@ export function Condition({ seen }: { readonly seen: Overview }) {
   return (
     <div class="banner calm" role="status">
       <strong>All is well</strong>
-      <p>Everything that this process uses answers.</p>
+      <p>
+        Everything that this process uses answers.{' '}
+        {seen.processes > 1 && `${seen.processes} processes share the namespace.`}
+      </p>
     </div>
   )
 }

@@ -12,11 +12,7 @@ export function CacheFigures({ seen: { cache } }: Seen) {
       <Stats label="Cache">
         <Stat name="Hit rate" value="off" tone="off" note="the cache is switched off" />
         <Stat name="Loads" value={count(cache.loads)} note="each call runs its loader" />
-        <Stat
-          name="Loader, typical"
-          value={latency(cache.loadP50Ms)}
-          note={`slowest of 100: ${latency(cache.loadP99Ms)}`}
-        />
+        <Stat name="Loader, p50" value={latency(cache.loadP50Ms)} note={`p99 ${latency(cache.loadP99Ms)}`} />
       </Stats>
     )
   }
@@ -40,14 +36,14 @@ export function CacheFigures({ seen: { cache } }: Seen) {
         {...(cache.errors > 0 && { tone: 'warn' })}
       />
       <Stat
-        name="From the cache, typical"
+        name="From the cache, p50"
         value={latency(cache.opP50Ms)}
-        note={`slowest of 100: ${latency(cache.opP99Ms)}`}
+        note={`p99 ${latency(cache.opP99Ms)}`}
       />
       <Stat
-        name="By the loader, typical"
+        name="By the loader, p50"
         value={latency(cache.loadP50Ms)}
-        note={`slowest of 100: ${latency(cache.loadP99Ms)}`}
+        note={`p99 ${latency(cache.loadP99Ms)}`}
       />
       <Stat
         name="Stampedes prevented"
@@ -59,30 +55,30 @@ export function CacheFigures({ seen: { cache } }: Seen) {
   )
 }
 
-export function SharedFigures({ seen: { redis, limits, locks, queues, processes } }: Seen) {
+export function SharedFigures({ seen: { redis, limits, locks, queues } }: Seen) {
   return (
     <Stats label="Redis and what is shared">
       <Memory redis={redis} />
       <Stat
         name="Evicted"
         value={count(redis?.evictedKeys)}
-        note="keys, since the server started"
+        note="keys since its start"
         {...(redis && redis.evictedKeys > 0 && { tone: 'warn' })}
       />
       <Stat
-        name="Redis"
+        name="Redis ping"
         value={latency(redis?.pingMs)}
         note={
           redis
-            ? `${count(redis.opsPerSecond)} commands/s, ${count(redis.connectedClients)} clients`
-            : 'not in use, or away'
+            ? `${count(redis.opsPerSecond)} ops/s, ${count(redis.connectedClients)} clients`
+            : 'no answer, or unused'
         }
       />
       <Stat
         name="Limits"
         value={count(limits.denied)}
         unit="denied"
-        note={`${count(limits.allowed)} allowed in this minute`}
+        note={`${count(limits.allowed)} allowed`}
       />
       <Stat
         name="Locks held"
@@ -98,7 +94,6 @@ export function SharedFigures({ seen: { redis, limits, locks, queues, processes 
         }
         {...(queues.failed > 0 && { tone: 'warn' })}
       />
-      <Stat name="Processes" value={count(processes)} note="share this namespace" />
     </Stats>
   )
 }
@@ -106,7 +101,7 @@ export function SharedFigures({ seen: { redis, limits, locks, queues, processes 
 const FULL = 0.8
 
 function Memory({ redis }: { readonly redis: Overview['redis'] }) {
-  if (redis === null) return <Stat name="Memory" value={NOTHING} note="Redis is not in use, or away" />
+  if (redis === null) return <Stat name="Memory" value={NOTHING} note="no answer, or unused" />
   const { usedMemory, maxMemory } = redis
   const share = maxMemory === 0 ? 0 : usedMemory / maxMemory
   return (

@@ -5,6 +5,7 @@ import { type Line, LineChart } from '../charts/line-chart.tsx'
 import { bytes, count, latency } from '../parts/format.ts'
 import { Loading, Refused, Shown } from '../parts/state.tsx'
 import { Card, View } from '../parts/view.tsx'
+import { Lately } from './lately.tsx'
 import { Condition } from './overview-condition.tsx'
 import { CacheFigures, SharedFigures } from './overview-figures.tsx'
 
@@ -64,7 +65,7 @@ function Charts({ history }: { readonly history: History }) {
       ],
     ],
     [
-      'Cached beside loaded, slowest of 100',
+      'Cached beside loaded, p99',
       latency,
       [line('From the cache', 1, series.opsP99Ms), line('By the loader', 2, series.loadsP99Ms)],
     ],
@@ -84,10 +85,12 @@ function Charts({ history }: { readonly history: History }) {
             title={title}
             at={at}
             format={format}
+            isBinary={format === bytes}
             lines={lines.filter((found): found is Line => found !== undefined)}
           />
         </Card>
       ))}
+      <Lately />
     </div>
   )
 }

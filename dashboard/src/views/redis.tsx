@@ -59,8 +59,8 @@ function Server({ data: { server, memory } }: { readonly data: CacheStatsAnswer 
       />
       <Stat
         name="When full"
-        value={policy ?? 'L1 bound'}
-        note={isEmbedded ? 'the least used goes' : 'eviction policy'}
+        value={policy ?? 'LRU'}
+        note={isEmbedded ? 'the least used go' : 'eviction policy'}
       />
       <Stat name="Clients" value={count(server.connected_clients)} note="connected" />
     </Stats>
