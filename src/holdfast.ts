@@ -236,6 +236,7 @@ class Instance implements Holdfast {
       locks: () => this.#lazyLocks(),
       limits,
       tokens,
+      clients: () => this.#tokens.values(),
       queues: this.#queues,
       opened: () => this.#sessions.entries(),
       // With the defaults: it is looked over and revoked from, nothing is created.

@@ -7,8 +7,11 @@ import type { Queue } from './queue/queue.ts'
 import type { Queues } from './queue/queues.ts'
 import type { RedisPort } from './redis/port.ts'
 import { countSessions, type SessionCensus } from './session/census.ts'
+import type { SessionCounters } from './session/records.ts'
 import type { Sessions } from './session/sessions.ts'
+import type { TokenCounters } from './token/client.ts'
 import type { TokenDirectory } from './token/listing.ts'
+import type { Tokens } from './token/tokens.ts'
 
 /**
  * What an operator sees and does by hand, over all processes where Redis is used. Every look is bounded
@@ -28,10 +31,17 @@ export interface Operations {
   countSessions(budgetMs: number): Promise<SessionCensus>
   /** The sessions of a kind, also of one that this process has not opened; undefined where there can be none. */
   sessions(name: string): Sessions<Record<string, unknown>> | undefined
+  /** What this process counted: sessions by kind, and the tokens of all its clients. Asks nobody. */
+  counters(): ClientCounters
   /** OAuth tokens: names, fingerprints and lives. */
   readonly tokens: TokenDirectory
   /** The queues of this process, and with Redis those of others. */
   queues(): Promise<readonly Queue<unknown>[]>
+}
+
+export interface ClientCounters {
+  readonly sessions: ReadonlyMap<string, SessionCounters>
+  readonly tokens: readonly TokenCounters[]
 }
 
 export interface OperationsParts {
@@ -44,6 +54,7 @@ export interface OperationsParts {
   readonly opened: () => Iterable<readonly [name: string, sessions: Sessions]>
   readonly visit: (name: string) => Sessions
   readonly tokens: () => TokenDirectory
+  readonly clients: () => Iterable<Tokens>
   readonly queues: Queues
 }
 
@@ -92,6 +103,14 @@ export class InstanceOperations implements Operations {
   sessions(name: string): Sessions | undefined {
     for (const [known, sessions] of this.#parts.opened()) if (known === name) return sessions
     return this.#parts.data() ? this.#parts.visit(name) : undefined
+  }
+
+  counters(): ClientCounters {
+    const { opened, clients } = this.#parts
+    return {
+      sessions: new Map([...opened()].map(([name, sessions]) => [name, sessions.counters()])),
+      tokens: [...clients()].map((tokens) => tokens.counters()),
+    }
   }
 
   queues(): Promise<readonly Queue<unknown>[]> {

@@ -4,6 +4,7 @@ import { InvalidOption } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
 import type { Holdfast } from '../holdfast.ts'
 import { cacheMetrics } from './cache-metrics.ts'
+import { clientMetrics } from './client-metrics.ts'
 import { httpMetrics } from './http-metrics.ts'
 import { type Stop, stopAll } from './part.ts'
 import { queueMetrics } from './queue-metrics.ts'
@@ -75,6 +76,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       redisMetrics(setup),
       ...(server ? [serverMetrics(setup)] : []),
       httpMetrics(setup),
+      clientMetrics(setup),
     ])
     desk = { instances, names: namesIn(register).filter((name) => !foreign.has(name)), stop }
     desks.set(register, desk)

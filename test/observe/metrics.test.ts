@@ -223,4 +223,29 @@ describe('metrics', () => {
     expect(text).not.toContain('ada')
     metrics.close()
   })
+
+  it('counts sessions by kind and the tokens of all clients, and shows no id, user or secret', async () => {
+    const hf = instance()
+    const metrics = createMetrics({ holdfast: hf })
+    const sessions = hf.sessions<{ step: number }>('chat')
+    const { id } = await sessions.create({ step: 1 }, { user: 'ada' })
+    await sessions.load(id)
+    await sessions.load('no-such-session-anywhere')
+    const tokens = hf.tokens({
+      tokenUrl: 'https://login.test/token',
+      clientId: 'client-of-ada',
+      clientSecret: 'secret-of-ada',
+      fetch: async () =>
+        Response.json({ access_token: 'token-of-ada', token_type: 'Bearer', expires_in: 3600 }),
+    })
+    await tokens.get()
+    await tokens.get()
+    const text = await metrics.text()
+    const session = (event: string) => series(text, 'holdfast_session_events_total', { store: 'chat', event })
+    expect([session('created'), session('loaded'), session('missed')]).toEqual([1, 1, 1])
+    const token = (event: string) => series(text, 'holdfast_token_events_total', { event })
+    expect([token('call'), token('local'), token('failure')]).toEqual([1, 1, 0])
+    for (const secret of ['ada', id]) expect(text).not.toContain(secret)
+    metrics.close()
+  })
 })
