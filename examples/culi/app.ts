@@ -96,9 +96,10 @@ export async function createApp({ hf, shops, users, planLease = '10s' }: Parts):
   })
 
   app.register(async (api) => {
-    const requests = hf.limiter('requests', { user: '600/minute', workspace: '3000/minute' })
-    const chat = hf.limiter('chat', { user: '20/minute', workspace: '200/minute' })
-    const mcp = hf.limiter('mcp', { connection: '60/minute' })
+    const patient = { deadline: '1s' } // rather late than counted alone
+    const requests = hf.limiter('requests', { user: '1200/minute', workspace: '6000/minute' }, patient)
+    const chat = hf.limiter('chat', { user: '20/minute', workspace: '200/minute' }, patient)
+    const mcp = hf.limiter('mcp', { connection: '60/minute' }, patient)
 
     api.decorateRequest('principal')
     api.addHook('onRequest', async (request, reply) => {
@@ -137,18 +138,18 @@ export async function createApp({ hf, shops, users, planLease = '10s' }: Parts):
       },
     )
 
-    api.post<{ Params: { connection: string } }>(
+    const connectionOf = (request: FastifyRequest) => {
+      const { connection } = request.params as { connection: string }
+      if (connection !== request.principal.workspace) throw new Problem(404, 'there is no such connection')
+      return { connection }
+    }
+    api.post(
       '/mcp/:connection',
-      {
-        config: {
-          holdfast: { rateLimit: { limiter: mcp, by: ({ params }) => params as { connection: string } } },
-        },
-      },
+      { config: { holdfast: { rateLimit: { limiter: mcp, by: connectionOf } } } },
       async (request) => {
-        const shop = shopOf(request)
-        if (request.params.connection !== shop.retailer) throw new Problem(404, 'there is no such connection')
         const { id, params } = parse(Call, request.body)
-        const { body } = await shop.list(params.name, params.arguments.page, params.arguments.page_size)
+        const { page, page_size } = params.arguments
+        const { body } = await shopOf(request).list(params.name, page, page_size)
         return {
           jsonrpc: '2.0',
           id,

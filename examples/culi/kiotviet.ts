@@ -154,7 +154,8 @@ export class KiotViet {
       const told = ['cache-status', 'age'].map((name) => [name, answer.headers.get(name) ?? ''])
       return { body: body as T, headers: Object.fromEntries(told.filter(([, value]) => value !== '')) }
     } catch (error) {
-      if (error instanceof Problem || init.signal?.aborted) throw error
+      init.signal?.throwIfAborted()
+      if (error instanceof Problem) throw error
       if (error instanceof LimitExceeded) {
         throw new Unavailable(503, 'KiotViet lets nobody in for a while', error.retryAfter)
       }

@@ -1,4 +1,5 @@
 import { type Duration, type Holdfast, HoldfastError } from 'holdfast'
+import { LockLost } from 'holdfast/lock'
 import { OnceRunning, OnceSuperseded, OnceUnavailable } from 'holdfast/once'
 import type { Sessions } from 'holdfast/session'
 import { Problem } from '../tasks/problem.ts'
@@ -33,7 +34,8 @@ export class Plans {
     const { title, prices } = await this.#find(workspace, id)
     const record = await this.#hf.once.inspect(keyOf(workspace, id))
     const { state = 'new', attempts = 0, checkpoints = [] } = record ?? {}
-    return { id, title, prices, state, attempts, done: checkpoints }
+    const done = state === 'done' ? Object.keys(prices).map(stepOf) : checkpoints
+    return { id, title, prices, state, attempts, done }
   }
 
   /** Whatever happens, one price after the other, each plan once; who comes second is refused. */
@@ -46,7 +48,7 @@ export class Plans {
         async (step) => {
           isOurs = true
           for (const [product, price] of Object.entries(plan.prices)) {
-            await step(`product ${product}`, () => kiotviet.setPrice(Number(product), price, step.signal))
+            await step(stepOf(product), () => kiotviet.setPrice(Number(product), price, step.signal))
           }
           const { attempt, fencingToken } = step
           return { id, changed: Object.keys(plan.prices).length, attempt, fencingToken }
@@ -56,7 +58,8 @@ export class Plans {
       if (isOurs) return result
     } catch (error) {
       if (error instanceof OnceRunning) throw new Problem(409, 'this plan is being executed')
-      if (error instanceof OnceSuperseded) throw new Problem(409, 'another process has taken this plan over')
+      if (error instanceof OnceSuperseded || error instanceof LockLost)
+        throw new Problem(409, 'another process has taken this plan over')
       if (error instanceof OnceUnavailable)
         throw new Unavailable(503, 'plans cannot be executed at the moment')
       throw error
@@ -72,6 +75,7 @@ export class Plans {
   }
 }
 
+const stepOf = (product: string) => `product ${product}`
 const keyOf = (workspace: string, id: string) => `plan:${workspace}:${id}`
 
 /** Redis is away, and what is kept nowhere else cannot be had. */

@@ -8,6 +8,7 @@
  *   POST   /webhooks                    { Webhook: { Type, Url, IsActive, Description, Secret } }; GET, DELETE /webhooks/{id}
  *
  *   PATCH  /__sim/{kind}/{id}?retailer=…      changes an item as the shop's own staff would, and tells the webhooks
+ *   GET    /__sim/tokens                { issued, refused, good }: how many were issued, how often a bad one came, the good ones
  *   POST   /__sim/tokens                { expiresIn } of the tokens from now on; DELETE revokes all
  *   POST   /__sim/quota                 { limit } of GETs per hour and retailer
  */
@@ -61,6 +62,7 @@ export function startKiotViet({ port }: { port?: number | undefined } = {}): Pro
   type Shop = NonNullable<ReturnType<typeof shops.get>>
   const tokens = new Map<string, { shop: Shop; until: number }>()
   const quota = { limit: GETS_PER_HOUR, used: new Map<string, { gets: number; until: number }>() }
+  const seen = { issued: 0, refused: 0 }
   const webhooks: Webhook[] = []
   let expiresIn = 86_400
   let lastId = 1_000
@@ -69,8 +71,10 @@ export function startKiotViet({ port }: { port?: number | undefined } = {}): Pro
   const shopOf = (request: FastifyRequest): Shop => {
     const { retailer } = request.headers
     const token = tokens.get(/^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '')
-    if (!token || token.until <= Date.now())
+    if (!token || token.until <= Date.now()) {
+      seen.refused++
       throw new Refused(401, 'UnAuthorizedException', 'Token is invalid or expired')
+    }
     if (!retailer) throw new Refused(400, 'KvValidateException', 'Retailer is required')
     if (retailer !== token.shop.retailer)
       throw new Refused(403, 'KvForbiddenException', 'Retailer is not yours')
@@ -95,6 +99,7 @@ export function startKiotViet({ port }: { port?: number | undefined } = {}): Pro
       return reply.code(400).send({ error: 'unsupported_grant_type' })
     if (form.scopes !== 'PublicApi.Access') return reply.code(400).send({ error: 'invalid_scope' })
     const token = randomBytes(32).toString('base64url')
+    seen.issued++
     tokens.set(token, { shop, until: Date.now() + expiresIn * 1_000 })
     return reply.send({ access_token: token, expires_in: expiresIn, token_type: 'Bearer' })
   }
@@ -213,6 +218,7 @@ export function startKiotViet({ port }: { port?: number | undefined } = {}): Pro
         expiresIn = request.body.expiresIn
         reply.code(204).send()
       })
+      app.get('/__sim/tokens', () => ({ ...seen, good: [...tokens.keys()] }))
       app.delete('/__sim/tokens', (_request, reply) => {
         tokens.clear()
         reply.code(204).send()
