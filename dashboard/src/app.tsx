@@ -1,15 +1,16 @@
 import { useEffect } from 'preact/hooks'
-import { access } from './api/access.ts'
+import { access, may } from './api/access.ts'
 import { goLive, stopLive } from './api/live.ts'
 import { place } from './api/place.ts'
 import { Frame } from './frame.tsx'
 import { ConfirmDialog } from './parts/confirm.tsx'
 import { Notices } from './parts/notices.tsx'
+import { Permitted } from './parts/permitted.tsx'
 import { SafetyNet } from './parts/safety-net.tsx'
 import { Empty } from './parts/state.tsx'
 import { View } from './parts/view.tsx'
 import { Closed, SignIn } from './views/sign-in.tsx'
-import { VIEWS } from './views.ts'
+import { VIEWS, type ViewEntry } from './views.ts'
 
 export function App() {
   const now = access.value
@@ -28,11 +29,20 @@ function Inside() {
   return (
     <>
       <Frame>
-        <SafetyNet key={place.value.view}>{view ? <view.Body /> : <Unknown />}</SafetyNet>
+        <SafetyNet key={place.value.view}>{view ? <Chosen view={view} /> : <Unknown />}</SafetyNet>
       </Frame>
       <Notices />
       <ConfirmDialog />
     </>
+  )
+}
+
+function Chosen({ view }: { readonly view: ViewEntry }) {
+  if (may(view.needs)) return <view.Body />
+  return (
+    <View title={view.title} about="Your role does not include this view.">
+      <Permitted to={view.needs}>{null}</Permitted>
+    </View>
   )
 }
 

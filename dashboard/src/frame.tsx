@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { access } from './api/access.ts'
+import { access, may } from './api/access.ts'
 import { dropToken, token } from './api/credentials.ts'
 import { type Connection, connection, paused } from './api/live.ts'
 import { hrefOf, place } from './api/place.ts'
@@ -132,10 +132,11 @@ function Navigation({ isOpen, view }: { readonly isOpen: boolean; readonly view:
         <div key={group}>
           {group !== '' && <h2>{group}</h2>}
           <ul>
-            {VIEWS.filter((entry) => entry.group === group).map(({ name, title }) => (
+            {VIEWS.filter((entry) => entry.group === group).map(({ name, title, needs }) => (
               <li key={name}>
                 <a href={hrefOf(name)} aria-current={name === view ? 'page' : undefined}>
                   {title}
+                  {!may(needs) && <span class="nav-note">no access</span>}
                 </a>
               </li>
             ))}

@@ -1,5 +1,6 @@
 import { effect, signal } from '@preact/signals'
 import type { Me } from '../../../src/admin/answers/me.ts'
+import type { Permission } from '../../../src/admin/permissions.ts'
 import { token, wasRefused } from './credentials.ts'
 import { ask, Refusal } from './request.ts'
 
@@ -38,7 +39,8 @@ export function watchToken(): void {
   })
 }
 
-export const may = (permission: string): boolean => {
+/** Whether the server would say yes; it decides again on every request. */
+export const may = (permission: Permission): boolean => {
   const now = access.value
   const granted: readonly string[] = now.state === 'in' ? now.me.permissions : []
   return granted.includes(permission)

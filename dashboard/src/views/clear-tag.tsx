@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks'
 import type { CacheTagInvalidated, CacheTags } from '../../../src/admin/answers/cache.ts'
+import { may } from '../api/access.ts'
 import { act, tell } from '../api/notices.ts'
 import { ask, pathOf, Refusal } from '../api/request.ts'
 import { useResource } from '../api/resource.ts'
@@ -84,7 +85,9 @@ export function ClearByTag() {
 }
 
 function KnownTags({ choose }: { readonly choose: (tag: string) => void }) {
-  const { data } = useResource<CacheTags>('cache/tags', { query: { limit: 20 } })
+  const { data } = useResource<CacheTags>(may('cache.list') ? 'cache/tags' : undefined, {
+    query: { limit: 20 },
+  })
   if (data === undefined || data.tags.length === 0) return null
   return (
     <div>

@@ -3,6 +3,7 @@ import type {
   DeadLettersAnswer,
   DeadLettersChanged,
 } from '../../../src/admin/answers/queues.ts'
+import { may } from '../api/access.ts'
 import { act, tell } from '../api/notices.ts'
 import { ask, type Method, pathOf, type Query, Refusal } from '../api/request.ts'
 import { useResource } from '../api/resource.ts'
@@ -80,6 +81,7 @@ export function DeadLetters({ queue, changed }: DeadLettersProps) {
     <Card
       title={`Dead letters of ${queue}`}
       actions={
+        may('letters.change') &&
         found.data !== undefined &&
         found.data.total > 0 && (
           <button type="button" class="button" onClick={replayAll}>
@@ -130,29 +132,30 @@ function columns(replay: Action, drop: Action): readonly Column<DeadLetterAnswer
     {
       head: 'Actions',
       kind: 'act',
-      cell: (letter) => (
-        <span class="actions">
-          <button
-            type="button"
-            class="button"
-            data-size="small"
-            aria-label={`Replay ${letter.id}`}
-            onClick={() => replay(letter)}
-          >
-            Replay
-          </button>
-          <button
-            type="button"
-            class="button"
-            data-kind="danger"
-            data-size="small"
-            aria-label={`Drop ${letter.id}`}
-            onClick={() => drop(letter)}
-          >
-            Drop
-          </button>
-        </span>
-      ),
+      cell: (letter) =>
+        may('letters.change') && (
+          <span class="actions">
+            <button
+              type="button"
+              class="button"
+              data-size="small"
+              aria-label={`Replay ${letter.id}`}
+              onClick={() => replay(letter)}
+            >
+              Replay
+            </button>
+            <button
+              type="button"
+              class="button"
+              data-kind="danger"
+              data-size="small"
+              aria-label={`Drop ${letter.id}`}
+              onClick={() => drop(letter)}
+            >
+              Drop
+            </button>
+          </span>
+        ),
     },
   ]
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { LimitReset, LimitSubject } from '../../../src/admin/answers/limits.ts'
+import { may } from '../api/access.ts'
 import { act } from '../api/notices.ts'
 import { go, place } from '../api/place.ts'
 import { ask, pathOf } from '../api/request.ts'
@@ -100,9 +101,11 @@ function Left({ name, subject, reloadAll }: LeftProps) {
               <code class="wrap">{subject}</code>
               {blocked && <Badge tone="bad">blocked by hand</Badge>}
             </span>
-            <button type="button" class="button" data-kind="danger" data-size="small" onClick={reset}>
-              Reset
-            </button>
+            {may('limits.reset') && (
+              <button type="button" class="button" data-kind="danger" data-size="small" onClick={reset}>
+                Reset
+              </button>
+            )}
           </div>
           <Table
             label={`Left for ${subject}`}

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks'
 import type { LockAnswer, LockReleased, LocksAnswer } from '../../../src/admin/answers/locks.ts'
+import { may } from '../api/access.ts'
 import { act } from '../api/notices.ts'
 import { ask, pathOf } from '../api/request.ts'
 import { useResource } from '../api/resource.ts'
@@ -103,6 +104,7 @@ function columns(release: (lock: LockAnswer) => void): readonly Column<LockAnswe
       head: 'Actions',
       kind: 'act',
       cell: (lock) =>
+        may('locks.release') &&
         lock.holders > 0 && (
           <button
             type="button"

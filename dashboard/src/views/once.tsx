@@ -5,6 +5,7 @@ import type {
   OnceResolved,
   OnceVerdict,
 } from '../../../src/admin/answers/once.ts'
+import { may } from '../api/access.ts'
 import { act } from '../api/notices.ts'
 import { ask, pathOf } from '../api/request.ts'
 import { useResource } from '../api/resource.ts'
@@ -101,7 +102,7 @@ const VERDICTS = {
 } as const satisfies Record<OnceVerdict['as'], readonly [string, string]>
 
 function Resolve({ record, reload }: { readonly record: OnceRecordAnswer; readonly reload: () => void }) {
-  if (record.state === 'running' || record.state === 'done') return null
+  if (!may('once.resolve') || record.state === 'running' || record.state === 'done') return null
   const resolve = (as: OnceVerdict['as']) =>
     confirm({
       title: `${VERDICTS[as][0]}?`,

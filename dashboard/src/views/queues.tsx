@@ -1,4 +1,5 @@
 import type { QueueAnswer, QueueToggled } from '../../../src/admin/answers/queues.ts'
+import { may } from '../api/access.ts'
 import { act } from '../api/notices.ts'
 import { hrefOf, place } from '../api/place.ts'
 import { ask, pathOf } from '../api/request.ts'
@@ -6,6 +7,7 @@ import { useResource } from '../api/resource.ts'
 import { Badge } from '../parts/badge.tsx'
 import { confirm } from '../parts/confirm.tsx'
 import { count, span } from '../parts/format.ts'
+import { Permitted } from '../parts/permitted.tsx'
 import { Empty, Shown } from '../parts/state.tsx'
 import { type Column, Table } from '../parts/table.tsx'
 import { Card, View } from '../parts/view.tsx'
@@ -38,7 +40,9 @@ export function Queues() {
                 />
               </Card>
               {queues.some(({ name }) => name === chosen) && chosen !== undefined && (
-                <DeadLetters key={chosen} queue={chosen} changed={found.reload} />
+                <Permitted to="letters.read">
+                  <DeadLetters key={chosen} queue={chosen} changed={found.reload} />
+                </Permitted>
               )}
             </>
           )
@@ -83,7 +87,11 @@ function columns(reload: () => void): readonly Column<QueueAnswer>[] {
         </a>
       ),
     },
-    { head: 'Actions', kind: 'act', cell: (queue) => <Toggle queue={queue} reload={reload} /> },
+    {
+      head: 'Actions',
+      kind: 'act',
+      cell: (queue) => may('queues.control') && <Toggle queue={queue} reload={reload} />,
+    },
   ]
 }
 

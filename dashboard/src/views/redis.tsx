@@ -1,6 +1,7 @@
 import type { CacheStatsAnswer } from '../../../src/admin/answers/cache.ts'
 import type { SlowCommand } from '../../../src/admin/answers/slowlog.ts'
 import type { Health } from '../../../src/face.ts'
+import { may } from '../api/access.ts'
 import { useResource } from '../api/resource.ts'
 import { Badge } from '../parts/badge.tsx'
 import { bytes, count, latency, span } from '../parts/format.ts'
@@ -30,8 +31,8 @@ export function RedisHealth() {
           {(data) => <Connections health={data} />}
         </Shown>
       </Card>
-      <Doctor />
-      <SlowLog />
+      {may('doctor') && <Doctor />}
+      {may('slowlog') && <SlowLog />}
     </View>
   )
 }

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks'
 import type { SessionAnswer, SessionsAnswer, SessionsRevoked } from '../../../src/admin/answers/sessions.ts'
+import { may } from '../api/access.ts'
 import { act } from '../api/notices.ts'
 import { go, place } from '../api/place.ts'
 import { ask, pathOf } from '../api/request.ts'
@@ -43,7 +44,8 @@ export function Sessions() {
               <Card
                 title={user === undefined ? `Sessions of ${chosen}` : `Sessions of ${user} in ${chosen}`}
                 actions={
-                  user !== undefined && <RevokeUser store={chosen} user={user} reload={found.reload} />
+                  user !== undefined &&
+                  may('sessions.revoke') && <RevokeUser store={chosen} user={user} reload={found.reload} />
                 }
               >
                 <Rows data={data} reload={found.reload} />
@@ -128,18 +130,19 @@ function Rows({
     {
       head: 'Actions',
       kind: 'act',
-      cell: (session) => (
-        <button
-          type="button"
-          class="button"
-          data-kind="danger"
-          data-size="small"
-          aria-label={`End session ${session.idHash.slice(0, 12)}`}
-          onClick={() => revoke(session)}
-        >
-          End
-        </button>
-      ),
+      cell: (session) =>
+        may('sessions.revoke') && (
+          <button
+            type="button"
+            class="button"
+            data-kind="danger"
+            data-size="small"
+            aria-label={`End session ${session.idHash.slice(0, 12)}`}
+            onClick={() => revoke(session)}
+          >
+            End
+          </button>
+        ),
     },
   ]
   return (

@@ -1,4 +1,5 @@
 import type { TokenAnswer, TokenInvalidated } from '../../../src/admin/answers/tokens.ts'
+import { may } from '../api/access.ts'
 import { act } from '../api/notices.ts'
 import { ask, pathOf } from '../api/request.ts'
 import { useResource } from '../api/resource.ts'
@@ -69,6 +70,7 @@ export function Tokens() {
                     head: 'Actions',
                     kind: 'act',
                     cell: ({ name, state }) =>
+                      may('tokens.drop') &&
                       state === 'valid' && (
                         <button
                           type="button"
