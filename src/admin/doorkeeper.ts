@@ -9,10 +9,13 @@ import type { Principal } from './principal.ts'
 import { Refused } from './problem.ts'
 
 export interface DoorOptions {
+  /** Who may come in with which bearer token, by its SHA-256. */
   readonly tokens?: readonly TokenGrant[] | undefined
+  /** How JWTs are verified, and which claims say edition and tenant. */
   readonly jwt?: JwtOptions | undefined
   /** True: anybody on this machine is Enterprise; only where neither tokens nor jwt are given. */
   readonly open?: boolean | undefined
+  /** How many requests of each kind are answered; see the fields. */
   readonly limits?:
     | {
         /** Requests of one principal that change nothing. @default '600/minute' */
