@@ -1,7 +1,7 @@
-import { sleep } from '../base/clock.ts'
 import { encodePart } from '../base/key.ts'
 import type { RedisNode, RedisPort } from '../redis/port.ts'
 import { PATIENCE_MS } from './ask.ts'
+import { within } from './within.ts'
 
 const OPEN_MS = 2_000
 const LOST_MS = 2_000
@@ -21,12 +21,10 @@ export async function echoOf(node: RedisNode, namespace: string, port: RedisPort
   const handler = { message: () => hear(clock.mono()), gap: () => {}, open: () => open() }
   const leave = node.bus.subscribe([channel], handler)
   try {
-    const late = sleep(clock, OPEN_MS).then((): 'lost' => 'lost')
-    if ((await Promise.race([opened, late])) === 'lost') return 'lost'
+    if ((await within(clock, OPEN_MS, opened, 'lost')) === 'lost') return 'lost'
     const sent = clock.mono()
     await node.send(['PUBLISH', channel, ''], { deadline: PATIENCE_MS })
-    const lost = sleep(clock, LOST_MS).then((): 'lost' => 'lost')
-    const at = await Promise.race([heard, lost])
+    const at = await within(clock, LOST_MS, heard, 'lost' as const)
     return at === 'lost' ? at : Math.max(0, at - sent)
   } catch {
     return 'lost'

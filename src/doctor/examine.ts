@@ -15,6 +15,7 @@ import { sampleKeys } from './sample.ts'
 import { examineServer } from './server.ts'
 import { sourceOf } from './source.ts'
 import { explainTrouble, whatOf } from './trouble.ts'
+import { within } from './within.ts'
 import { writeTest } from './write-test.ts'
 
 export interface ExamineOptions {
@@ -60,6 +61,7 @@ const NAMES = [
 ]
 
 const SAMPLE_MS = 2_000
+const QUEUES_MS = 3_000
 
 /**
  * Examines an instance and the servers behind it: 29 checks, each with cause and mend where something
@@ -122,12 +124,23 @@ async function gather(hf: Holdfast, options: ExamineOptions): Promise<Evidence> 
   return {
     ...about,
     driver: 'redis',
+    queues: nodes.length > 0 ? await queuesOf(hf, clock, about.queues) : about.queues,
     servers,
     troubles: found.flatMap((part) => part.troubles),
     sample: nodes.length > 0 ? await sampleKeys(nodes, hf.namespace, clock, bounds) : undefined,
     last: servers.length > 0 ? await readLast(hf) : undefined,
     writeTest: servers.length > 0 ? await tested() : undefined,
   }
+}
+
+/** Those that nobody could look at in time are known as they were seen last, or not at all. */
+async function queuesOf(hf: Holdfast, clock: Clock, known: Evidence['queues']): Promise<Evidence['queues']> {
+  const look = async (): Promise<Evidence['queues']> => {
+    const found = await hf.operations.queues()
+    const looks = await Promise.all(found.map((queue) => queue.stats().catch(() => queue.known)))
+    return looks.filter((stats) => stats !== undefined)
+  }
+  return within(clock, QUEUES_MS, look(), known).catch(() => known)
 }
 
 /** Each connection once, with the roles that it plays. */

@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import { type Clock, sleep } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Reach } from './evidence.ts'
+import { within } from './within.ts'
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
 const PRIVATE =
@@ -15,13 +16,11 @@ export async function reachOf(host: string, clock: Clock): Promise<Reach> {
   if (isIP(host)) return PRIVATE.test(host) ? 'private' : 'public'
   // Names without a dot are those of containers and services.
   if (!host.includes('.') || PRIVATE_NAME.test(host)) return 'private'
-  const found = await Promise.race([
-    lookup(host).then(
-      ({ address }) => address,
-      () => undefined,
-    ),
-    sleep(clock, LOOKUP_MS).then(() => undefined),
-  ])
+  const looked = lookup(host).then(
+    ({ address }) => address,
+    () => undefined,
+  )
+  const found = await within(clock, LOOKUP_MS, looked, undefined)
   if (found === undefined) return 'public'
   return LOOPBACK.test(found) ? 'loopback' : PRIVATE.test(found) ? 'private' : 'public'
 }

@@ -1,9 +1,10 @@
-import { type Clock, sleep } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { ConfigError, HoldfastError } from '../base/errors.ts'
 import { connectRedis } from '../redis/connect.ts'
 import type { RedisOptions } from '../redis/options.ts'
 import type { Role, Trouble } from './evidence.ts'
 import type { Source } from './source.ts'
+import { within } from './within.ts'
 
 type Answer = Omit<Trouble, 'role' | 'detail'>
 
@@ -195,10 +196,8 @@ async function outcomeOf(
     { clock, handshakeMs: PROBE_MS },
   )
   try {
-    await Promise.race([
-      port.ready(PROBE_MS),
-      sleep(clock, PROBE_MS * 2).then(() => Promise.reject(new Error('too late'))),
-    ])
+    const ready = port.ready(PROBE_MS).then(() => 'in' as const)
+    if ((await within(clock, PROBE_MS * 2, ready, 'out')) === 'out') return 'out'
     return 'in'
   } catch (error) {
     // Whoever asks for a password has understood us.

@@ -1,0 +1,83 @@
+import { Command } from 'commander'
+import { type Api, type ApiFlags, withApi, withApiOptions } from './api.ts'
+import { CliError, type Done, EXIT, type Io } from './io.ts'
+import { confirmed, printerOf, withCommon, writeJson } from './session.ts'
+
+interface ClearFlags extends ApiFlags {
+  readonly tag?: string
+  readonly soft?: true
+  readonly dryRun?: true
+  readonly yes?: true
+  readonly confirm?: string
+}
+
+export function clearCommand(io: Io, done: Done): Command {
+  return withApiOptions(withCommon(new Command('clear')))
+    .description('drop cached entries: by glob, by tag, or all. Limits, locks, sessions and queues stay')
+    .argument('[pattern]', 'glob of keys: * ? [a-z], \\ before a literal')
+    .option('--tag <tag>', 'what carries this tag, however many entries that are')
+    .option('--soft', 'with --tag: keep the entries as stale, to be reloaded when next used')
+    .option('--dry-run', 'only say how many it would be')
+    .option('--yes', 'do not ask')
+    .option('--confirm <namespace>', 'without a pattern: the name of the namespace that is to be emptied')
+    .action(async (pattern: string | undefined, flags: ClearFlags) => {
+      if (pattern !== undefined && flags.tag !== undefined)
+        throw new CliError('give a pattern or --tag, not both')
+      if (flags.soft && flags.tag === undefined) throw new CliError('--soft is for --tag')
+      if (pattern === '')
+        throw new CliError('the pattern is empty', 'to drop everything give none, and --confirm <namespace>')
+      const document = await withApi(io, flags, (api) => clear(io, api, pattern, flags))
+      if (document === undefined) return done(EXIT.no)
+      if (flags.json) return writeJson(io, document)
+      printerOf(io, flags).line(textOf(document))
+    })
+}
+
+type Document = Readonly<Record<string, unknown>>
+
+async function clear(
+  io: Io,
+  api: Api,
+  pattern: string | undefined,
+  { tag, soft, dryRun, yes, confirm }: ClearFlags,
+): Promise<Document | undefined> {
+  if (tag !== undefined) {
+    if (dryRun)
+      return { tag, dryRun: true, note: 'a tag is invalidated in one step: its entries are not counted' }
+    if (!(await confirmed(io, `Invalidate the tag ${tag}?`, yes))) return undefined
+    const path = `/api/v1/cache/tag/${encodeURIComponent(tag)}`
+    return (await api.call('DELETE', path, { soft: soft ? 'true' : undefined })).body
+  }
+  const counted = (await api.call('DELETE', '/api/v1/cache/clear', { pattern, dryRun: 'true' })).body
+  if (dryRun) return counted
+  const count = String(counted.would_delete)
+  if (pattern !== undefined) {
+    if (!(await confirmed(io, `Drop ${count} entries that match ${pattern}?`, yes))) return undefined
+    return (await api.call('DELETE', '/api/v1/cache/clear', { pattern })).body
+  }
+  const word = confirm ?? (await io.ask?.(`Drop all ${count} entries? Type the namespace: `))?.trim()
+  if (word === undefined) {
+    throw new CliError(
+      'dropping everything needs the name of the namespace',
+      'give --confirm <namespace>, or a pattern',
+    )
+  }
+  if (api.namespace !== undefined && word !== api.namespace) {
+    throw new CliError('that is not the name of the namespace', 'nothing was dropped')
+  }
+  return {
+    ...(await api.call('DELETE', '/api/v1/cache/clear', { confirm: word })).body,
+    deleted: counted.would_delete,
+  }
+}
+
+function textOf(document: Document): string {
+  if (document.tag !== undefined) {
+    return document.dryRun
+      ? `would invalidate the tag ${String(document.tag)}`
+      : `invalidated the tag ${String(document.tag)}`
+  }
+  return document.dryRun
+    ? `would drop ${String(document.would_delete)} entries; nothing was dropped`
+    : `dropped ${String(document.deleted)} entries`
+}
