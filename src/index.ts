@@ -64,9 +64,10 @@ export {
   OnceSuperseded,
   OnceUnavailable,
 } from './once/errors.ts'
-export type { Once, OnceOptions, Verdict } from './once/once.ts'
+export type { Once, OnceOptions } from './once/once.ts'
 export type { Step } from './once/step.ts'
 export type { OnceRecord } from './once/store.ts'
+export type { Verdict } from './once/verdict.ts'
 export type { CacheSettings, Deadlines, HoldfastOptions, RedisRoles } from './options.ts'
 export type { BullmqConnection } from './queue/bullmq/connection.ts'
 export type { DeadLetters } from './queue/dead-letters.ts'

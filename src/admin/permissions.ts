@@ -2,25 +2,74 @@ import { InvalidOption } from '../base/errors.ts'
 
 /** What a route asks for. */
 export type Permission =
+  | 'me'
   | 'stats'
+  | 'health'
+  | 'doctor'
+  | 'slowlog'
+  | 'audit'
   | 'cache.clear'
   | 'cache.list'
   | 'cache.read'
   | 'cache.reveal'
-  | 'health'
-  | 'audit'
+  | 'limits.read'
+  | 'limits.reset'
+  | 'locks.read'
+  | 'locks.release'
+  | 'once.read'
+  | 'once.resolve'
+  | 'sessions.read'
+  | 'sessions.revoke'
+  | 'tokens.read'
+  | 'tokens.drop'
+  | 'queues.read'
+  | 'queues.control'
+  | 'letters.read'
+  | 'letters.change'
+
+/** Sees figures, clears what is wrong, holds a queue; reads nobody's data and takes nothing away. */
+const OPERATE = [
+  'me',
+  'stats',
+  'health',
+  'doctor',
+  'cache.clear',
+  'queues.read',
+  'queues.control',
+] as const satisfies readonly Permission[]
+
+/** Lists and reads, reveals what is redacted, takes away, and sees who did what. */
+const ANSWER = [
+  'slowlog',
+  'audit',
+  'cache.list',
+  'cache.read',
+  'cache.reveal',
+  'limits.read',
+  'limits.reset',
+  'locks.read',
+  'locks.release',
+  'once.read',
+  'once.resolve',
+  'sessions.read',
+  'sessions.revoke',
+  'tokens.read',
+  'tokens.drop',
+  'letters.read',
+  'letters.change',
+] as const satisfies readonly Permission[]
 
 /** The editions of the product are three roles over this table; nothing else knows them. */
 export const EDITIONS = {
   /** Uses the application; administers nothing. */
-  community: [],
-  /** Operates it: sees figures, clears what is wrong, reads no data. */
-  business: ['stats', 'health', 'cache.clear'],
-  /** Answers for it: lists and reads, reveals what is redacted, and sees who did what. */
-  enterprise: ['stats', 'health', 'cache.clear', 'cache.list', 'cache.read', 'cache.reveal', 'audit'],
+  community: ['me'],
+  /** Operates it. */
+  business: OPERATE,
+  /** Answers for it. */
+  enterprise: [...OPERATE, ...ANSWER],
 } as const satisfies Readonly<Record<string, readonly Permission[]>>
 
-/** A role: what a token or a JWT allows its bearer. */
+/** A role: see `EDITIONS`. */
 export type Edition = keyof typeof EDITIONS
 
 export function isEdition(word: unknown): word is Edition {

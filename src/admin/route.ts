@@ -5,7 +5,9 @@ import type { Permission } from './permissions.ts'
 import { allows } from './permissions.ts'
 import type { Principal } from './principal.ts'
 import { Refused } from './problem.ts'
+import type { Services } from './services.ts'
 
+/** What a route gets to answer with. */
 export interface RouteContext {
   readonly hf: Holdfast
   readonly principal: Principal
@@ -13,7 +15,14 @@ export interface RouteContext {
   readonly cache: Cache
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
+  /** Of a `POST`: parsed JSON, undefined where there is none. */
+  readonly body: unknown
   readonly audit: Audit
+  readonly services: Services
+  /** Where it is mounted. */
+  readonly basePath: string
+  /** Wall clock, ms since 1970. */
+  now(): number
   /** Since this administration was made. */
   readonly uptimeSeconds: number
   /** Writes to the audit log what came of this request. */
@@ -22,7 +31,7 @@ export interface RouteContext {
   need(permission: Permission): void
 }
 
-/** One request of the administration: where it is asked, what it needs, and who answers it. */
+/** One request that the administration answers. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** `/api/v1/cache/key/:key`; each part is decoded for itself. */
@@ -31,9 +40,20 @@ export interface Route {
   readonly summary: string
   /** Names of query parameters, and what each says; any other is refused. */
   readonly query?: Readonly<Record<string, string>> | undefined
+  /** Names of the fields of the body, and what each says; without it a body is refused. */
+  readonly body?: Readonly<Record<string, string>> | undefined
+  /** What it answers with. @default 'object' */
+  readonly answers?: 'object' | 'array' | 'stream' | undefined
+  /**
+   * True: it keeps to the namespace of a tenant. What does not concerns the whole application, and is
+   * refused to tenants.
+   * @default false
+   */
+  readonly tenants?: boolean | undefined
   handle(context: RouteContext): Promise<object>
 }
 
+/** A route that fits a request, and what stands at the places of its names. */
 export interface Match {
   readonly route: Route
   readonly params: Readonly<Record<string, string>>
@@ -94,4 +114,10 @@ export function needOf(principal: Principal): RouteContext['need'] {
       throw new Refused(403, `The edition ${principal.edition} does not include ${permission}.`)
     }
   }
+}
+
+/** @throws Refused (403) for a tenant where a route concerns the whole application */
+export function checkTenant(route: Route, principal: Principal): void {
+  if (principal.namespace === undefined || route.tenants) return
+  throw new Refused(403, 'This concerns the whole application, and this token one namespace of it.')
 }

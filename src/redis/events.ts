@@ -8,7 +8,8 @@ export interface RedisEvent {
   readonly cause: string | undefined
 }
 
-const events = {
+/** For those who hear them. */
+export const redisEvents = {
   /** A connection proved itself and is open for traffic. */
   ready: eventChannel<RedisEvent>('holdfast:redis:ready'),
   /** A connection that was open is gone. */
@@ -25,9 +26,9 @@ const events = {
   topology: eventChannel<RedisEvent>('holdfast:redis:topology'),
 }
 
-export type RedisEventName = keyof typeof events
+export type RedisEventName = keyof typeof redisEvents
 
 export function tell(name: RedisEventName, address: string, cause?: Error): void {
-  const channel = events[name]
+  const channel = redisEvents[name]
   if (channel.active) channel.publish({ address, cause: cause?.message })
 }

@@ -22,7 +22,9 @@ beforeAll(async () => {
 afterAll(() => redis.stop())
 
 const open: Holdfast[] = []
+const admins: Admin[] = []
 afterEach(async () => {
+  await Promise.all(admins.splice(0).map((admin) => admin.close()))
   await Promise.all(open.splice(0).map((hf) => hf.close()))
 })
 
@@ -42,6 +44,7 @@ describe.each(['memory', 'Redis'])('administration of a cache in %s', (where) =>
     const hf = options.holdfast ?? instance()
     await hf.ready('20s')
     const admin = createAdmin({ holdfast: hf, tokens: GRANTS, ...options })
+    admins.push(admin)
     return {
       hf,
       admin,
@@ -208,7 +211,7 @@ describe.each(['memory', 'Redis'])('administration of a cache in %s', (where) =>
   })
 
   it('answers unknown paths, methods, queries and tricks with a problem, and changes nothing', async () => {
-    const { hf, ask } = await start()
+    const { hf, ask } = await start({ dashboard: false })
     await hf.cache.set('k', 1)
     const wrong: [string, string, number][] = [
       ['GET', '/', 404],

@@ -1,8 +1,10 @@
 import { totalmem } from 'node:os'
+import type { CacheStatsAnswer } from '../answers/cache.ts'
 import type { RouteContext } from '../route.ts'
 
 /** As the seed writes it: human strings; the numbers stand beside them in bytes. */
-export async function cacheStats({ hf, cache, principal, uptimeSeconds }: RouteContext): Promise<object> {
+export async function cacheStats(context: RouteContext): Promise<CacheStatsAnswer> {
+  const { hf, cache, principal, uptimeSeconds } = context
   const counted = cache.stats()
   const info = (await hf.redis?.info('cache')) ?? []
   const keys = await cache.keys('*', { limit: 1 })

@@ -1,14 +1,12 @@
-import { NAMESPACE_SEPARATOR } from '../../base/key.ts'
-import type { Cache } from '../../cache/cache.ts'
+import type { CacheCleared, CacheKey, CacheKeyDeleted, CacheKeys } from '../answers/cache.ts'
 import { Refused } from '../problem.ts'
-import { flag, wholeNumber } from '../query.ts'
+import { flag, PAGE_QUERY, wholeNumber, word } from '../query.ts'
 import { REDACTED, redact } from '../redact.ts'
 import type { Route, RouteContext } from '../route.ts'
 import { cacheStats } from './cache-stats.ts'
+import { place } from './place.ts'
 
 const MOST_KEYS = 1_000
-const PATTERN = 'Glob of keys: * ? [a-z] and \\ before a literal.'
-const LONGEST_PATTERN = 1_024
 
 /** The word that a clear of everything must bring: the namespace's own name, so no habit can type it. */
 const confirmWord = ({ principal, hf }: RouteContext): string => principal.namespace ?? hf.namespace
@@ -19,6 +17,7 @@ export const cacheRoutes: readonly Route[] = [
     path: '/api/v1/cache/stats',
     permission: 'stats',
     summary: 'Server, memory, and hits of this process since its start.',
+    tenants: true,
     handle: cacheStats,
   },
   {
@@ -26,11 +25,8 @@ export const cacheRoutes: readonly Route[] = [
     path: '/api/v1/cache/keys',
     permission: 'cache.list',
     summary: 'Keys that match, by SCAN: bounded in time, continued by cursor.',
-    query: {
-      pattern: PATTERN,
-      limit: `Most keys on the page, 1 to ${MOST_KEYS}.`,
-      cursor: 'Where to go on.',
-    },
+    query: PAGE_QUERY,
+    tenants: true,
     handle: listKeys,
   },
   {
@@ -39,20 +35,15 @@ export const cacheRoutes: readonly Route[] = [
     permission: 'cache.read',
     summary: 'One value, with secrets redacted.',
     query: { reveal: 'true: nothing is redacted; needs cache.reveal and is audited.' },
+    tenants: true,
     handle: readKey,
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/cache/explain/:key',
-    permission: 'cache.list',
-    summary: 'Why a key is or is not served: state, tags, age, lease, place.',
-    handle: explainKey,
   },
   {
     method: 'DELETE',
     path: '/api/v1/cache/key/:key',
     permission: 'cache.clear',
     summary: 'Drops one entry.',
+    tenants: true,
     handle: deleteKey,
   },
   {
@@ -61,35 +52,19 @@ export const cacheRoutes: readonly Route[] = [
     permission: 'cache.clear',
     summary: 'Drops what matches, or with confirm=<namespace> all entries. Spares all that is no cache.',
     query: {
-      pattern: PATTERN,
+      pattern: PAGE_QUERY.pattern,
       dryRun: 'true: only count.',
       confirm: 'The namespace: needed where no pattern is given.',
     },
+    tenants: true,
     handle: clear,
-  },
-  {
-    method: 'DELETE',
-    path: '/api/v1/cache/tag/:tag',
-    permission: 'cache.clear',
-    summary: 'Invalidates a tag, however many entries carry it.',
-    query: { soft: 'true: entries stay as stale, and are reloaded when next used.' },
-    handle: invalidateTag,
   },
 ]
 
-function patternOf(query: URLSearchParams): string | undefined {
-  const pattern = query.get('pattern')
-  if (pattern === null) return undefined
-  if (pattern === '' || pattern.length > LONGEST_PATTERN) {
-    throw new Refused(400, `pattern is empty or longer than ${LONGEST_PATTERN} characters.`)
-  }
-  return pattern
-}
-
-async function listKeys({ cache, query }: RouteContext): Promise<object> {
-  const pattern = patternOf(query) ?? '*'
+async function listKeys({ cache, query }: RouteContext): Promise<CacheKeys> {
+  const pattern = word(query, 'pattern') ?? '*'
   const limit = wholeNumber(query, 'limit', 100, MOST_KEYS)
-  const page = await cache.keys(pattern, { limit, cursor: query.get('cursor') ?? undefined })
+  const page = await cache.keys(pattern, { limit, cursor: word(query, 'cursor', 64) })
   return {
     pattern,
     total_found: page.found,
@@ -100,7 +75,7 @@ async function listKeys({ cache, query }: RouteContext): Promise<object> {
   }
 }
 
-async function readKey(context: RouteContext): Promise<object> {
+async function readKey(context: RouteContext): Promise<CacheKey> {
   const { params, query, need, record } = context
   const reveal = flag(query, 'reveal')
   if (reveal) need('cache.reveal')
@@ -111,7 +86,7 @@ async function readKey(context: RouteContext): Promise<object> {
   const value = hidden ? REDACTED : reveal ? found.value : redact(found.value)
   if (reveal) await record('cache.reveal', params.key!, 'done', 1)
   return {
-    key: params.key,
+    key: params.key!,
     value: value ?? null,
     ttl: Math.ceil(found.ttlMs / 1_000),
     type: typeOf(found.value),
@@ -124,30 +99,25 @@ async function readKey(context: RouteContext): Promise<object> {
   }
 }
 
-async function explainKey(context: RouteContext): Promise<object> {
-  const { cache, key } = place(context)
-  return cache.inspect(key)
-}
-
-async function deleteKey(context: RouteContext): Promise<object> {
+async function deleteKey(context: RouteContext): Promise<CacheKeyDeleted> {
   const { cache, key } = place(context)
   const deleted = await cache.delete(key)
   const count = deleted ? 1 : 0
   await context.record('cache.delete', context.params.key!, 'done', count)
-  return { key: context.params.key, deleted: count }
+  return { key: context.params.key!, deleted: count }
 }
 
-async function clear(context: RouteContext): Promise<object> {
+async function clear(context: RouteContext): Promise<CacheCleared> {
   const { cache, query, record } = context
-  const pattern = patternOf(query)
+  const pattern = word(query, 'pattern')
   const dryRun = flag(query, 'dryRun')
   if (pattern !== undefined || dryRun) {
     const count = await cache.deletePattern(pattern ?? '*', { dryRun })
     if (!dryRun) await record('cache.clear', pattern!, 'done', count)
     return { pattern: pattern ?? '*', dryRun, [dryRun ? 'would_delete' : 'deleted']: count }
   }
-  const word = confirmWord(context)
-  if (query.get('confirm') !== word) {
+  const own = confirmWord(context)
+  if (query.get('confirm') !== own) {
     throw new Refused(
       400,
       'Clearing everything needs confirm=<namespace>; or give a pattern, or dryRun=true.',
@@ -155,24 +125,7 @@ async function clear(context: RouteContext): Promise<object> {
   }
   await cache.clear()
   await record('cache.clear', '*', 'done')
-  return { pattern: null, dryRun: false, cleared: word }
-}
-
-async function invalidateTag({ cache, params, query, record }: RouteContext): Promise<object> {
-  const soft = flag(query, 'soft')
-  if (soft) await cache.expireTag(params.tag!)
-  else await cache.invalidateTag(params.tag!)
-  await record(soft ? 'cache.expire-tag' : 'cache.invalidate-tag', params.tag!, 'done')
-  return { tag: params.tag, soft }
-}
-
-/** `users|admins|7`, as keys are listed, is the key 7 of the namespace admins of users. */
-function place({ cache, params }: RouteContext): { cache: Cache; key: string } {
-  const path = params.key!.split(NAMESPACE_SEPARATOR)
-  const key = path.pop()!
-  let at = cache
-  for (const name of path) at = at.namespace(name)
-  return { cache: at, key }
+  return { pattern: null, dryRun: false, cleared: own }
 }
 
 function typeOf(value: unknown): string {
