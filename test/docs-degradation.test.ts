@@ -26,7 +26,7 @@ describe('what each call answers while Redis is not well, by its table in the do
   it('has a table', () => expect(rows.length).toBeGreaterThan(15))
 
   it.concurrent.each(Object.keys(TROUBLES))(
-    'holds on a server that is %s [S1-20][S1-27]',
+    'holds on a server that is %s, and blocks nobody else [S1-20][S1-27][B3]',
     async (trouble) => {
       const { column, away, act } = TROUBLES[trouble]!
       const redis = await startRedis()
@@ -39,6 +39,7 @@ describe('what each call answers while Redis is not well, by its table in the do
         await act(redis)
         if (away) await until('it is noticed', () => hf.health().status === 'degraded', 20_000)
         const answers: string[][] = []
+        const beats = heartbeat()
         for (const [name = '', ...cells] of rows) {
           answers.push([name, cells[column - 1] ?? '', await answerOf(calls[name])])
         }
@@ -46,6 +47,9 @@ describe('what each call answers while Redis is not well, by its table in the do
           answers.map(([name, said]) => `${name}: ${said}`),
         )
         expect(hf.health().status).toBe(away ? 'degraded' : 'ok')
+        // Nobody stood still while these calls waited: the loop went on with other work.
+        const { expected, got } = beats()
+        expect(got).toBeGreaterThan(expected / 10)
       } finally {
         await redis.stop()
         await hf.close()
@@ -120,6 +124,17 @@ async function prepare(hf: Holdfast, redis: RedisServer, idp: TokenServer): Prom
       return idp.calls > before ? 'own token' : 'token'
     },
     '`queue.add`': async () => (await queue.add({ n: 1 })) && 'stored',
+  }
+}
+
+/** How often a timer of 10 ms fired, and should have. */
+function heartbeat(): () => { expected: number; got: number } {
+  let got = 0
+  const began = performance.now()
+  const timer = setInterval(() => got++, 10)
+  return () => {
+    clearInterval(timer)
+    return { expected: (performance.now() - began) / 10, got }
   }
 }
 

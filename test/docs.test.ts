@@ -60,6 +60,29 @@ describe('the documentation', () => {
     expect(lost.map((page) => page.path)).toEqual([])
   })
 
+  it('tells nobody to run what stops a server, destroys data, or is forbidden elsewhere in it [B24][B26][S4-7]', () => {
+    const harm =
+      /\b(?:FLUSHALL|FLUSHDB|SWAPDB|SHUTDOWN|KEYS [*'"]|MONITOR|CONFIG SET)\b|stop-writes-on-bgsave-error no|xargs\b.*\bDEL\b|\bRPOP\b/i
+    const recipes = pages.flatMap((page) =>
+      [...page.text.matchAll(/^```(?:sh|bash|shell|redis|conf|)\n([\s\S]*?)^```/gm)].flatMap(
+        ([, text = '']) => text.split('\n').map((line) => `${page.path}: ${line}`),
+      ),
+    )
+    expect(recipes.length).toBeGreaterThan(20)
+    expect(recipes.filter((line) => harm.test(line))).toEqual([])
+  })
+
+  it('says on the first page what comes next, and where to read on outside [S4-49][S4-50]', () => {
+    const section = (path: string, heading: string) =>
+      new RegExp(`^## ${heading}$([\\s\\S]*?)(?=^## |$(?![\\s\\S]))`, 'm').exec(
+        byPath.get(path)!.text,
+      )?.[1] ?? ''
+    const next = linksOf({ path: 'docs/1.start.md', text: section('docs/1.start.md', 'Next') })
+    expect(new Set(next.map(({ target }) => target)).size).toBeGreaterThan(8)
+    const outside = [...section('docs/4.redis.md', 'Elsewhere').matchAll(/\]\((https:\/\/[^)]+)\)/g)]
+    expect(new Set(outside.map(([, link = '']) => new URL(link).hostname)).size).toBeGreaterThan(6)
+  })
+
   it('names only npm scripts that exist', () => {
     const { scripts }: { scripts: Record<string, string> } = JSON.parse(
       readFileSync(join(repositoryRoot, 'package.json'), 'utf8'),

@@ -76,7 +76,7 @@ describe('the package', () => {
     }
   })
 
-  it('[S0-28] installs into an empty folder and caches there, imported and required', async () => {
+  it('[S0-28, S1-14] installs into an empty folder and caches there, imported and required', async () => {
     const app = join(dir, 'app')
     mkdirSync(app)
     writeFileSync(join(app, 'package.json'), '{ "private": true }')

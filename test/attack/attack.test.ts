@@ -41,7 +41,7 @@ describe('real processes against real servers while faults strike', () => {
   )
 
   it(
-    'finds none while server, network and processes fail [S2-6] [S2-10] [S2-11] [S2-12]',
+    'finds none while server, network and processes fail [S2-32] [S2-6] [S2-10] [S2-11] [S2-12]',
     async () => {
       const redis = await startRedis()
       const proxies = await Promise.all(Array.from({ length: 4 }, () => startProxy(redis.port)))

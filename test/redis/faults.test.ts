@@ -491,7 +491,7 @@ describe('servers with restrictions', () => {
     })
   })
 
-  it('speaks TLS, verifies the certificate, and says so when it does not like it [S2-43]', async () => {
+  it('speaks TLS, verifies the certificate, and says so when it does not like it [S2-22][S2-43]', async () => {
     const redis = await server({ tls: true })
     const at = { host: 'localhost', port: redis.port }
     for (const library of ['redis', 'ioredis'] as const) {

@@ -124,7 +124,7 @@ describe("a client of the user's", () => {
   }
 
   it.each(Object.keys(clients) as (keyof typeof clients)[])(
-    '%s is neither used, changed nor closed; one connection beside it, two with a push connection [S0-29]',
+    '%s is neither used, changed nor closed; one connection beside it, two with a push connection [S0-29][S2-20]',
     async (kind) => {
       const own = await clients[kind]()
       const before = own.state()

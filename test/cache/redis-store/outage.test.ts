@@ -142,7 +142,7 @@ describe('the cache store while Redis is away', () => {
     await a.store.invalidate({ all: true }, 'commit')
   })
 
-  it('leaves a quarter of a server that does not evict to what must not be lost [B11]', async () => {
+  it('leaves a quarter of a server that does not evict to what must not be lost [S2-30][B11]', async () => {
     await redis.cli('SET', 'session:data', Buffer.alloc(20_000_000))
     const used = Number(/used_memory:(\d+)/.exec(String(await redis.cli('INFO', 'memory')))?.[1])
     await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction', 'maxmemory', Math.round(used * 1.2))
