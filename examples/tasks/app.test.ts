@@ -9,6 +9,7 @@ import { type RedisServer, startRedis, stopAllRedis } from '../../test/support/r
 import { listen } from '../simulators/listen.ts'
 import { type Postgres, startPostgres } from '../simulators/postgres.ts'
 import { type SlowUpstream, startSlowUpstream } from '../simulators/slow-upstream.ts'
+import { adminTokens } from './administration.ts'
 import { createApp } from './app.ts'
 import { type TaskStore, TaskTable } from './db.ts'
 import { startTasks } from './server.ts'
@@ -28,12 +29,23 @@ afterAll(async () => {
   await postgres.close()
 })
 
+const TOKENS = {
+  community: 'a-token-of-the-community-edition-0',
+  business: 'a-token-of-the-business-edition-00',
+  enterprise: 'a-token-of-the-enterprise-edition',
+  'enterprise@a': 'an-enterprise-token-of-the-tenant-a',
+  'enterprise@b': 'an-enterprise-token-of-the-tenant-b',
+}
+
 /** The backend as its environment makes it, on a free port. */
 async function start(env: Record<string, string> = {}) {
   const server = await startTasks({
     DATABASE_URL: postgres.url,
     UPSTREAM_URL: upstream.url,
     PORT: '0',
+    ADMIN_TOKENS: Object.entries(TOKENS)
+      .map(([name, token]) => `${name}:${token}`)
+      .join(),
     ...env,
   })
   open.push(server)
@@ -101,6 +113,74 @@ describe.each(['embedded', 'redis'] as const)('the tasks API on %s', (driver) =>
     expect(missing.map((answer) => answer.status)).toEqual([404, 404, 404, 404, 404])
   })
 
+  it('lets each edition administer what it may, and nobody without a token [S3-4][S3-5][S3-41]', async () => {
+    const { body: task } = await api.post('/api/v1/tasks', { name: 'listed' }, { 'x-tenant': 'a' })
+    await api.get(`/api/v1/tasks/${task.id}`, { 'x-tenant': 'a' })
+    const key = encodeURIComponent(`a|task:${task.id}`)
+    const calls: [method: string, path: string, business: number][] = [
+      ['GET', 'stats', 200],
+      ['GET', 'keys?pattern=*task:*&limit=100', 403],
+      ['GET', `key/${key}`, 403],
+      ['DELETE', 'clear?pattern=*task:*&dryRun=true', 200],
+      ['DELETE', `key/${encodeURIComponent('nothing')}`, 200],
+    ]
+    for (const base of ['/api/v1/cache', '/admin/api/v1/cache']) {
+      for (const [method, path, business] of calls) {
+        const statuses = [undefined, ...Object.values(TOKENS)].map(async (token) => {
+          const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
+          return (await api.send(method, `${base}/${path}`, undefined, headers)).status
+        })
+        expect([path, await Promise.all(statuses.slice(0, 4))]).toEqual([path, [401, 403, business, 200]])
+      }
+    }
+  })
+
+  it('shows figures, lists, reads and clears at the paths of S3 [S3-18][S3-19][S3-20][S3-21][S3-22][S3-23]', async () => {
+    const as = (token: string) => (method: string, path: string) =>
+      api.send(method, `/api/v1/cache/${path}`, undefined, { authorization: `Bearer ${token}` })
+    const admin = as(TOKENS.enterprise)
+    const made = await api.post('/api/v1/tasks', { name: 'shown' })
+    const path = `/api/v1/tasks/${made.body.id}`
+    const key = `task:${made.body.id}`
+    await api.get(path)
+    expect((await admin('GET', 'stats')).body).toMatchObject({
+      stats: { total_keys: expect.any(Number), hits: expect.any(Number), hit_rate: expect.any(Number) },
+    })
+    const listed = (await admin('GET', 'keys?pattern=task:*&limit=100')).body
+    expect(listed).toMatchObject({ pattern: 'task:*', limit: 100, total_found: listed.keys.length })
+    expect(listed.keys).toContain(key)
+    expect((await admin('GET', `key/${key}`)).body).toMatchObject({ key, value: { name: 'shown' } })
+    expect((await admin('DELETE', 'clear')).status).toBe(400)
+    expect((await admin('DELETE', 'clear?pattern=task:*&dryRun=true')).status).toBe(200)
+    expect((await api.get(path)).cache).toBe('holdfast; hit')
+    expect((await admin('DELETE', 'clear?pattern=task:*')).status).toBe(200)
+    expect((await api.get(path)).cache).toBe('holdfast; fwd=uri-miss; stored')
+  })
+
+  it('shows a tenant its own keys alone, by the names that they have there [S3-6][B17]', async () => {
+    const as = (name: 'enterprise@a' | 'enterprise@b') => (path: string) =>
+      api.get(`/api/v1/cache/${path}`, { authorization: `Bearer ${TOKENS[name]}` })
+    const { body: task } = await api.post('/api/v1/tasks', { name: 'of a' }, { 'x-tenant': 'a' })
+    await api.get(`/api/v1/tasks/${task.id}`, { 'x-tenant': 'a' })
+    expect((await as('enterprise@a')('keys?pattern=task:*')).body.keys).toContain(`task:${task.id}`)
+    expect((await as('enterprise@a')(`key/task:${task.id}`)).body.value.name).toBe('of a')
+    expect((await as('enterprise@b')('keys')).body.keys).toEqual([])
+    expect((await as('enterprise@b')(`key/task:${task.id}`)).status).toBe(404)
+  })
+
+  it('asks for what will be wanted before anybody does [S3-42]', async () => {
+    const before = upstream.calls()
+    const warm = await start({
+      WARM: 'CHF,EUR,XXX',
+      HOLDFAST_NAMESPACE: `warm-${driver}`,
+      ...(driver === 'redis' ? { REDIS_URL: redis.url } : {}),
+    })
+    expect(upstream.calls() - before).toBe(3)
+    for (const currency of ['CHF', 'EUR']) {
+      expect((await warm.get(`/api/v1/rates/${currency}`)).cache).toBe('holdfast; hit')
+    }
+  })
+
   it('answers wrong requests with problem details and the right status', async () => {
     const json = { 'content-type': 'application/json' }
     const raw = (method: string, path: string, body?: string, headers: Record<string, string> = json) =>
@@ -152,8 +232,9 @@ describe.each(['embedded', 'redis'] as const)('the tasks API on %s', (driver) =>
     const one = holdfast({ redis: source, namespace: `race-${driver}` })
     const two = driver === 'redis' ? holdfast({ redis: source, namespace: `race-${driver}` }) : one
     open.push(one, two)
-    const reader = await serve(createApp({ hf: one, tasks: slow, upstream: upstream.url }))
-    const writer = await serve(createApp({ hf: two, tasks: bound(table), upstream: upstream.url }))
+    const more = { rates: async () => ({}), adminTokens: adminTokens(undefined) }
+    const reader = await serve(createApp({ hf: one, tasks: slow, ...more }))
+    const writer = await serve(createApp({ hf: two, tasks: bound(table), ...more }))
     for (let round = 0; round < 5; round++) {
       const { body: task } = await writer.post('/api/v1/tasks', { name: 'old' })
       const path = `/api/v1/tasks/${task.id}`

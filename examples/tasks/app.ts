@@ -1,9 +1,13 @@
-import { type CacheOptions, type Holdfast, type Loader, NotAcknowledged } from 'holdfast'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import { type Holdfast, MutationNotAcknowledged } from 'holdfast'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
-import { STATUSES, type TaskStore } from './db.ts'
+import { type AdminTokens, administration } from './administration.ts'
+import { type CachedTasks, cachedTasks, type Trace } from './cached-tasks.ts'
+import { STATUSES, type Task, type TaskStore } from './db.ts'
 import { Problem } from './problem.ts'
+import type { Rates } from './rates.ts'
 
 const Tenant = z.string().regex(/^[\w-]{1,40}$/)
 const Id = z.uuid()
@@ -13,13 +17,16 @@ const NewTask = z.strictObject({ name: Name, status: Status.optional() })
 const TaskChange = z.strictObject({ name: Name.optional(), status: Status.optional() })
 const Currency = z.string().regex(/^[A-Z]{3}$/)
 
+const NO_TENANT = 'public'
+
 interface Parts {
   hf: Holdfast
   tasks: TaskStore
-  upstream: string
+  rates: Rates
+  adminTokens: AdminTokens
 }
 
-export function createApp({ hf, tasks, upstream }: Parts): Hono {
+export function createApp({ hf, tasks, rates, adminTokens }: Parts): Hono {
   const app = new Hono()
   app.use(
     bodyLimit({ maxSize: 64 * 1024, onError: () => new Problem(413, 'the body is over 64 KiB').response() }),
@@ -31,65 +38,51 @@ export function createApp({ hf, tasks, upstream }: Parts): Hono {
     return new Problem(500, 'something broke on our side').response()
   })
 
-  // A task is cached for its tenant: a key without the tenant would answer whoever guesses an id.
-  const keyOf = (tenant: string, id: string) => `task:${tenant}:${id}`
-  const tagsOf = (tenant: string, id: string) => [`task:${id}`, `tasks:${tenant}`]
+  const tenants = new Map<string, CachedTasks>()
+  const tasksOf = (c: Context): CachedTasks => {
+    const tenant = tenantOf(c)
+    // Where nobody names a tenant, keys are as of old: task:{id}.
+    const cache = tenant === NO_TENANT ? hf.cache : hf.cache.namespace(tenant)
+    const known = tenants.get(tenant) ?? cachedTasks(cache, tasks, tenant)
+    tenants.set(tenant, known)
+    return known
+  }
 
   app.get('/api/v1/tasks', async (c) => {
-    const tenant = tenantOf(c)
     const status = c.req.query('status') ? parse(Status, c.req.query('status'), 400) : undefined
-    const list = await cached(c, `tasks:${tenant}:${status ?? 'all'}`, () => tasks.list(tenant, status), {
-      tags: [`tasks:${tenant}`],
-    })
-    return c.json({ tasks: list })
+    return c.json({ tasks: await traced(c, (trace) => tasksOf(c).list(status, trace)) })
   })
 
   app.get('/api/v1/tasks/:id', async (c) => {
-    const tenant = tenantOf(c)
     const id = parse(Id, c.req.param('id'), 400)
-    const task = await cached(
-      c,
-      keyOf(tenant, id),
-      async (ctx) => (await tasks.find(tenant, id)) ?? ctx.skip(undefined),
-      { tags: [`task:${id}`] },
-    )
-    if (!task) throw new Problem(404, 'there is no such task')
-    return c.json(task)
+    return c.json(await traced(c, async (trace) => found(await tasksOf(c).find(id, trace))))
   })
 
   app.post('/api/v1/tasks', async (c) => {
-    const tenant = tenantOf(c)
-    const body = parse(NewTask, await json(c), 422)
-    const task = await change([`tasks:${tenant}`], () => tasks.add(tenant, body))
+    const task = await tasksOf(c)
+      .add(parse(NewTask, await json(c), 422))
+      .catch(committed<Task>)
     return c.json(task, 201, { Location: `/api/v1/tasks/${task.id}` })
   })
 
   app.patch('/api/v1/tasks/:id', async (c) => {
-    const tenant = tenantOf(c)
     const id = parse(Id, c.req.param('id'), 400)
-    const edit = parse(TaskChange, await json(c), 422)
-    const task = await change(tagsOf(tenant, id), () => tasks.update(tenant, id, edit))
-    if (!task) throw new Problem(404, 'there is no such task')
-    return c.json(task)
+    const change = parse(TaskChange, await json(c), 422)
+    return c.json(found(await tasksOf(c).update(id, change).catch(committed)))
   })
 
   app.delete('/api/v1/tasks/:id', async (c) => {
-    const tenant = tenantOf(c)
-    const id = parse(Id, c.req.param('id'), 400)
-    const task = await change(tagsOf(tenant, id), () => tasks.remove(tenant, id))
-    if (!task) throw new Problem(404, 'there is no such task')
+    found(
+      await tasksOf(c)
+        .remove(parse(Id, c.req.param('id'), 400))
+        .catch(committed),
+    )
     return c.body(null, 204)
   })
 
   app.get('/api/v1/rates/:currency', async (c) => {
     const currency = parse(Currency, c.req.param('currency'), 400)
-    const rate = await cached(c, `rate:${currency}`, async ({ signal }) => {
-      const answer = await fetch(`${upstream}/rates/${currency}`, { signal })
-      if (answer.status === 404) throw new Problem(404, 'there is no such currency')
-      if (!answer.ok) throw new Problem(502, 'the exchange-rate service failed')
-      return (await answer.json()) as unknown
-    })
-    return c.json(rate)
+    return c.json(await traced(c, (trace) => rates(currency, trace)))
   })
 
   app.get('/healthz', (c) => {
@@ -98,50 +91,45 @@ export function createApp({ hf, tasks, upstream }: Parts): Hono {
   })
   app.get('/stats', (c) => c.json(hf.health().cache))
 
-  /** `getOrSet`, and what it did in the words of RFC 9211. */
-  async function cached<T>(c: Context, key: string, load: Loader<T>, options?: CacheOptions): Promise<T> {
-    let loaded = false
-    const value = await hf.cache.getOrSet<T>(
-      key,
-      (ctx) => {
-        loaded = true
-        return load(ctx)
-      },
-      options,
-    )
+  const admin = administration(hf, adminTokens)
+  const administer = (c: Context, request: Request) =>
+    admin.fetch(request, { address: getConnInfo(c).remote.address })
+  app.all('/admin', (c) => administer(c, c.req.raw))
+  app.all('/admin/*', (c) => administer(c, c.req.raw))
+  app.all('/api/v1/cache/*', (c) => {
+    const { pathname, search, origin } = new URL(c.req.url)
+    const { method, headers } = c.req.raw
+    return administer(c, new Request(`${origin}/admin${pathname}${search}`, { method, headers }))
+  })
+  return app
+
+  /** What the cache did, in the words of RFC 9211. */
+  async function traced<T>(c: Context, read: (trace: Trace) => Promise<T>): Promise<T> {
+    const trace = { loaded: false }
+    const value = await read(trace)
     const { status, cache } = hf.health()
     const miss = status === 'ok' && cache.enabled ? 'fwd=uri-miss; stored' : 'fwd=bypass'
-    c.header('Cache-Status', `holdfast; ${loaded ? miss : 'hit'}`)
+    c.header('Cache-Status', `holdfast; ${trace.loaded ? miss : 'hit'}`)
     return value
   }
+}
 
-  /**
-   * Runs a transaction in a fence: while it runs nobody caches what it changes, and once it is
-   * committed, the task and every list that could show it are gone, in every process. Without Redis
-   * we choose to go on: the invalidation is kept, and sent as soon as Redis is back.
-   */
-  async function change<T>(tags: string[], transaction: () => Promise<T>): Promise<T> {
-    let done: { result: T } | undefined
-    const once = async () => {
-      done = { result: await transaction() }
-      return done.result
-    }
-    try {
-      return await hf.cache.mutate({ tags }, once)
-    } catch (error) {
-      if (!(error instanceof NotAcknowledged)) throw error
-      if (done) return done.result
-      const result = await transaction()
-      await hf.cache.invalidateTag(tags).catch(() => {}) // not acknowledged: kept and sent later
-      return result
-    }
-  }
+/**
+ * Without Redis we choose to go on: the change is committed, its invalidation is kept, and sent as soon
+ * as Redis is back.
+ */
+function committed<T>(error: unknown): T {
+  if (error instanceof MutationNotAcknowledged) return error.result as T
+  throw error
+}
 
-  return app
+function found<T>(task: T | undefined): T {
+  if (task === undefined) throw new Problem(404, 'there is no such task')
+  return task
 }
 
 /** Stands in for the claim of a verified token. */
-const tenantOf = (c: Context): string => parse(Tenant, c.req.header('x-tenant') ?? 'public', 400)
+const tenantOf = (c: Context): string => parse(Tenant, c.req.header('x-tenant') ?? NO_TENANT, 400)
 
 async function json(c: Context): Promise<unknown> {
   if (!c.req.header('content-type')?.startsWith('application/json')) {

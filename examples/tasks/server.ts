@@ -10,8 +10,10 @@ import { configFromEnv, holdfast } from 'holdfast'
 import { listen } from '../simulators/listen.ts'
 import { startPostgres } from '../simulators/postgres.ts'
 import { startSlowUpstream } from '../simulators/slow-upstream.ts'
+import { type AdminTokens, adminTokens } from './administration.ts'
 import { createApp } from './app.ts'
 import { TaskTable } from './db.ts'
+import { cachedRates, warmRates } from './rates.ts'
 
 export interface TasksServer {
   url: string
@@ -19,6 +21,8 @@ export interface TasksServer {
   database: string
   /** Where the cache lives, password masked. */
   target: string
+  /** By edition: those of the environment, or those that were made up. */
+  adminTokens: AdminTokens
   close(): Promise<void>
 }
 
@@ -39,9 +43,15 @@ export async function startTasks(env: NodeJS.ProcessEnv = process.env): Promise<
     const upstream = env.UPSTREAM_URL || opened(await startSlowUpstream()).url
     const database = env.DATABASE_URL || opened(await startPostgres()).url
     const tasks = opened(await TaskTable.open(database))
-    const server = createServer(getRequestListener(createApp({ hf, tasks, upstream }).fetch))
-    const { port } = opened(await listen(server, Number(env.PORT || 3103)))
-    return { url: `http://127.0.0.1:${port}`, upstream, database, target: config.target, close }
+    const rates = cachedRates(hf.cache, upstream)
+    if (env.WARM) await warmRates(rates, env.WARM.split(','))
+    const tokens = adminTokens(env.ADMIN_TOKENS)
+    const app = createApp({ hf, tasks, rates, adminTokens: tokens })
+    const { port } = opened(
+      await listen(createServer(getRequestListener(app.fetch)), Number(env.PORT || 3103)),
+    )
+    const url = `http://127.0.0.1:${port}`
+    return { url, upstream, database, target: config.target, adminTokens: tokens, close }
   } catch (error) {
     await close()
     throw error
@@ -54,5 +64,9 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   // Forked by the demo, it reports there and ends with it; alone, it says where it is.
   if (process.connected) process.send?.(server)
   else if (process.send) await close()
-  else console.log(`tasks on ${server.url}/api/v1/tasks, cache in ${server.target}`)
+  else {
+    console.log(`tasks on ${server.url}/api/v1/tasks, cache in ${server.target}`)
+    const made = process.env.ADMIN_TOKENS ? [] : Object.entries(server.adminTokens)
+    for (const [edition, token] of made) console.log(`${edition} token: ${token}`)
+  }
 }
