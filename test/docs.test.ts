@@ -3,7 +3,14 @@ import { dirname, join, posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { publicSymbols, withTables } from '../scripts/doc-sources.ts'
 import { ERROR_CODES } from '../src/base/errors.ts'
-import { anchorsOf, linksOf, markdownPages, repositoryRoot, tableRows } from './support/markdown.ts'
+import {
+  anchorsOf,
+  codeBlocks,
+  linksOf,
+  markdownPages,
+  repositoryRoot,
+  tableRows,
+} from './support/markdown.ts'
 
 const pages = markdownPages()
 const byPath = new Map(pages.map((page) => [page.path, page]))
@@ -64,9 +71,9 @@ describe('the documentation', () => {
     const harm =
       /\b(?:FLUSHALL|FLUSHDB|SWAPDB|SHUTDOWN|KEYS [*'"]|MONITOR|CONFIG SET)\b|stop-writes-on-bgsave-error no|xargs\b.*\bDEL\b|\bRPOP\b/i
     const recipes = pages.flatMap((page) =>
-      [...page.text.matchAll(/^```(?:sh|bash|shell|redis|conf|)\n([\s\S]*?)^```/gm)].flatMap(
-        ([, text = '']) => text.split('\n').map((line) => `${page.path}: ${line}`),
-      ),
+      codeBlocks(page)
+        .filter(({ language }) => /^(?:|sh|bash|shell|redis|conf)$/.test(language))
+        .flatMap(({ text }) => text.split('\n').map((line) => `${page.path}: ${line}`)),
     )
     expect(recipes.length).toBeGreaterThan(20)
     expect(recipes.filter((line) => harm.test(line))).toEqual([])

@@ -41,6 +41,21 @@ export function linksOf(page: Page): { target: string; anchor: string | undefine
     })
 }
 
+/** Fenced blocks with the language that they name. */
+export function codeBlocks(page: Page): { language: string; text: string }[] {
+  const found: { language: string; text: string }[] = []
+  let open: { language: string; lines: string[] } | undefined
+  for (const line of page.text.split('\n')) {
+    const fence = /^```(\S*)\s*$/.exec(line)
+    if (!fence) open?.lines.push(line)
+    else if (open) {
+      found.push({ language: open.language, text: open.lines.join('\n') })
+      open = undefined
+    } else open = { language: fence[1] ?? '', lines: [] }
+  }
+  return found
+}
+
 /** Anchors that a forge makes of the headings of a page. */
 export function anchorsOf(page: Page): Set<string> {
   const headings = page.text.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#{1,6}\s+(.+?)\s*$/gm)
