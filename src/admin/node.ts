@@ -3,19 +3,34 @@ import { type NodeRequestHints, sendReply, sendWebResponse, toWebRequest } from 
 import { problemReply } from '../http/reply.ts'
 import type { Admin } from './admin.ts'
 
-/** Answers a request of node:http from the administration; resolves when it is answered. */
-export async function answerNode(
-  admin: Admin,
-  req: IncomingMessage,
-  res: ServerResponse,
-  hints?: NodeRequestHints,
-): Promise<void> {
+/** A request of node:http, and what a framework has done to it. */
+export interface AdminRequest extends IncomingMessage {
+  /** The target before a router took its mount path off. */
+  readonly originalUrl?: string | undefined
+  /** Where a parser of JSON ran before. */
+  readonly body?: unknown
+}
+
+/**
+ * Answers a request of node:http from the administration; resolves when it is answered. Who asks is the
+ * peer of the socket, whatever a header says.
+ */
+export async function answerNode(admin: Admin, req: AdminRequest, res: ServerResponse): Promise<void> {
   let request: Request
   try {
-    request = toWebRequest(req, hints)
+    request = requestOf(req, req.originalUrl === undefined ? undefined : { url: req.originalUrl })
   } catch {
     // A request line that is no URL, or a method that nobody may send.
     return sendReply(res, problemReply({ status: 400, detail: 'This is no request that can be answered.' }))
   }
   return sendWebResponse(res, await admin.fetch(request, { address: req.socket.remoteAddress }))
+}
+
+function requestOf(req: AdminRequest, hints: NodeRequestHints | undefined): Request {
+  const request = toWebRequest(req, hints)
+  // A parser took the body off the socket: what it made of it is written out again.
+  const isRead = req.readableEnded || req.readableDidRead
+  if (request.body === null || !isRead || req.body === undefined) return request
+  const { method, headers, url } = request
+  return new Request(url, { method, headers, body: JSON.stringify(req.body) })
 }

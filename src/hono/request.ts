@@ -25,8 +25,13 @@ export function requestOf(c: Context): HttpRequest {
   return { method, url: target, headers: Object.fromEntries(headers), scheme, host, signal }
 }
 
+/** Address of the peer, as the socket has it; undefined where the server does not say. */
+export function addressOf(c: Context): string | undefined {
+  return incomingOf(c)?.socket.remoteAddress
+}
+
 export function viewOf(c: Context): RequestView {
-  return webView(c.req.raw, incomingOf(c)?.socket.remoteAddress)
+  return webView(c.req.raw, addressOf(c))
 }
 
 /** The handler is to see what it is asked: with our validators, without conditions that we answer. */
