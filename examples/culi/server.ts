@@ -46,7 +46,9 @@ export async function startCuli(env: NodeJS.ProcessEnv = process.env): Promise<C
         users: DEMO_USERS[i]!,
       }))
 
-  const simulator = env.UPSTREAM_URL ? undefined : await startKiotViet()
+  const simulator = env.UPSTREAM_URL
+    ? undefined
+    : await startKiotViet({ port: Number(env.SIMULATOR_PORT || 0) })
   const upstream = simulator?.url ?? env.UPSTREAM_URL!
   const hf = holdfast({ namespace: 'culi', ...config.options, encryption: encryptionOf(env, workspaces) })
   try {
@@ -58,7 +60,7 @@ export async function startCuli(env: NodeJS.ProcessEnv = process.env): Promise<C
       users: usersOf(workspaces),
       planLease: (env.CULI_PLAN_LEASE || undefined) as Duration | undefined,
     })
-    const url = await app.listen({ host: '127.0.0.1', port: Number(env.PORT || 3100) })
+    const url = await app.listen({ host: env.HOST || '127.0.0.1', port: Number(env.PORT || 3100) })
     const known = env.PUBLIC_URL || (simulator && url)
     // KiotViet being away is no reason not to start: what is kept is dropped by its age then.
     if (known)

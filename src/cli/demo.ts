@@ -39,6 +39,12 @@ const DEMOS: Record<string, Demo> = {
     path: '/',
     tour: 'chatbot/tour.ts',
   },
+  culi: {
+    server: 'culi/server.ts',
+    what: 'an assistant over KiotViet: one token, cached reads, plans that run once',
+    path: '/products',
+    tour: 'culi/tour.ts',
+  },
 }
 
 const NAMESPACE = 'holdfast-demo'
