@@ -21,7 +21,7 @@ const NAMED: Record<string, readonly [since: number, until: number]> = {
  * @throws Problem 400
  */
 export function rangeOf(text: unknown, now: number): Range {
-  const named = NAMED[String(text)]
+  const named = Object.hasOwn(NAMED, String(text)) ? NAMED[String(text)] : undefined
   if (named) return { since: dayOf(now - named[0] * DAY_MS), until: dayOf(now - named[1] * DAY_MS) }
   const [, since = '', until = ''] = /^(\d{4}-\d\d-\d\d)\.\.(\d{4}-\d\d-\d\d)$/.exec(String(text)) ?? []
   const days = (Date.parse(until) - Date.parse(since)) / DAY_MS + 1

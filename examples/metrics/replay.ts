@@ -131,9 +131,9 @@ function watch(origins: readonly string[]) {
   }
   const ends = [
     hear('undici:request:create', (request) => {
-      if (!origins.includes(String(request.origin)) || request.path === '/token') return
+      if (!origins.includes(String(request.origin))) return
       open.add(request)
-      calls++
+      if (request.path !== '/token') calls++
     }),
     hear('undici:request:trailers', (request) => void open.delete(request)),
     hear('undici:request:error', (request) => void open.delete(request)),

@@ -76,6 +76,7 @@ export async function startMetrics(
         clientSecret: env.GOOGLE_CLIENT_SECRET || GOOGLE_CLIENT.clientSecret,
         grant: 'refresh_token',
         origins: [urls['google-ads'], urls.ga4],
+        clock: more.clock,
       }),
     )
     await google.adopt(env.GOOGLE_REFRESH_TOKEN || GOOGLE_CLIENT.refreshToken)

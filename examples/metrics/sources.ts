@@ -110,10 +110,13 @@ export function connect(
   })
   const ask = async (source: Source, url: string, init: RequestInit): Promise<Response> => {
     const response = await api(url, init).catch((error: unknown) => Promise.reject(problemOf(source, error)))
-    if (response.ok) return response
-    if (!response.headers.get('cache-status')?.includes('throttled'))
-      throw new Problem(502, `${source} answered ${response.status}`)
-    throw new Problem(503, `${source} throttles us`, Number(response.headers.get('retry-after') ?? 60))
+    const why = /fwd=miss.*; detail=(content|throttled)/.exec(response.headers.get('cache-status') ?? '')?.[1]
+    if (why === 'throttled') {
+      throw new Problem(503, `${source} throttles us`, Number(response.headers.get('retry-after') ?? 60))
+    }
+    if (why === 'content') throw new Problem(502, `${source} answered something that is no report`)
+    if (!response.ok) throw new Problem(502, `${source} answered ${response.status}`)
+    return response
   }
   const post = (source: Source, url: string, body: object) =>
     ask(source, url, {

@@ -14,6 +14,8 @@ export const GOOGLE_CLIENT = {
 }
 
 const sign = (text: string) => createHmac('sha256', 'simulated google').update(text).digest('base64url')
+/** Fine enough to tell what came first. */
+const nowUs = () => Math.round((performance.timeOrigin + performance.now()) * 1_000)
 let issued = 0
 
 export class GoogleOAuth {
@@ -38,7 +40,7 @@ export class GoogleOAuth {
       if (form.get('refresh_token') !== refreshToken) {
         return no(400, 'invalid_grant', 'Token has been expired or revoked.')
       }
-      const said = `${Date.now()}.${life}.${++issued}`
+      const said = `${nowUs()}.${life}.${++issued}`
       return reply.send({
         access_token: `ya29.${said}.${sign(said)}`,
         expires_in: life,
@@ -47,7 +49,7 @@ export class GoogleOAuth {
       })
     })
     app.post('/__sim/expire-tokens', (_request, reply) => {
-      this.#goodFrom = Date.now() + 1
+      this.#goodFrom = nowUs()
       reply.code(204).send()
     })
   }
@@ -56,7 +58,7 @@ export class GoogleOAuth {
     const [, said = '', signature] =
       /^Bearer ya29\.(\d+\.\d+\.\d+)\.(.+)$/.exec(request.headers.authorization ?? '') ?? []
     const [at = 0, life = 0] = said.split('.').map(Number)
-    return signature === sign(said) && at >= this.#goodFrom && at + life * 1_000 > Date.now()
+    return signature === sign(said) && at > this.#goodFrom && at + life * 1e6 > nowUs()
   }
 }
 
