@@ -35,6 +35,7 @@ const pack = run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destinati
 const [{ filename, size, unpackedSize, files }]: [PackReport] = JSON.parse(pack)
 const strange = files.filter(({ path }) => /\.test\.|\.(?:png|jpe?g|webp|webm|log)$/.test(path))
 if (strange.length > 0) stop(`does not belong into the package: ${strange[0]?.path}`)
+if (!files.some(({ path }) => path === 'dist/dashboard/index.html')) stop('the package has no dashboard')
 say(`${filename}: ${kb(size)} packed, ${kb(unpackedSize)} unpacked, ${files.length} files`)
 
 const app = join(dir, 'app')
