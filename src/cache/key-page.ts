@@ -4,6 +4,7 @@ import { refuseUnknown } from '../base/options.ts'
 import { namePage, pageRequest } from '../base/page.ts'
 import type { Scope } from './core.ts'
 
+/** Which page of the keys, and how long to look for it. */
 export interface PageOptions {
   /** Most keys on the page, 1 to 10,000. @default 100 */
   limit?: number | undefined
@@ -13,6 +14,7 @@ export interface PageOptions {
   budget?: Duration | undefined
 }
 
+/** One page of the keys of a cache. */
 export interface KeyPage {
   readonly keys: readonly string[]
   /** Matches seen from the cursor on, those beyond `limit` included: all of them unless `truncated`. */

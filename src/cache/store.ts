@@ -131,6 +131,7 @@ export interface EntryWeight {
   readonly tags: readonly string[]
 }
 
+/** Names that a store found in one step of a walk. */
 export type ScanBatch = NameBatch
 
 /** What the cache asks of its store: process memory or Redis, by one contract. */

@@ -9,6 +9,7 @@ export interface LockListing extends LockState {
   readonly kind: Target['kind']
 }
 
+/** One page of the locks of an instance. */
 export interface LockPage extends PageEnd {
   readonly locks: readonly LockListing[]
 }

@@ -1,5 +1,6 @@
 /** What rolling windows say: the shapes that the admin API sends and the dashboard draws. */
 
+/** Everything at a glance, over the last minute. */
 export interface Overview {
   /** ISO 8601. */
   readonly at: string
@@ -26,6 +27,7 @@ export interface Overview {
   readonly processes: number
 }
 
+/** Something that is less than it should be, and since when. */
 export interface DegradedPart {
   /** `redis 127.0.0.1:6379`. Never a credential. */
   readonly what: string
@@ -33,6 +35,7 @@ export interface DegradedPart {
   readonly since: string
 }
 
+/** The cache in a window of time. */
 export interface CacheWindow {
   readonly enabled: boolean
   /** Hits of hits and misses, in percent with one decimal; null when nothing was asked. Errors are neither. */
@@ -55,6 +58,7 @@ export interface CacheWindow {
   readonly opP99Ms: number | null
 }
 
+/** The servers, as INFO tells. */
 export interface RedisWindow {
   readonly usedMemory: number
   /** 0: no limit. */
@@ -67,6 +71,7 @@ export interface RedisWindow {
   readonly keys: number
 }
 
+/** All queues in a window of time. */
 export interface QueuesWindow {
   /** Messages that are not settled: waiting, or in a handler. */
   readonly waiting: number
@@ -78,6 +83,7 @@ export interface QueuesWindow {
   readonly oldestSeconds: number
 }
 
+/** One namespace of the cache in a window of time. */
 export interface NamespaceWindow {
   /** `default`: outside any namespace. */
   readonly namespace: string

@@ -13,6 +13,7 @@ import { RollingEar } from './rolling-ear.ts'
 import type { History, Overview } from './rolling-shapes.ts'
 import { RollingSlots, STEP_SECONDS } from './rolling-slots.ts'
 
+/** What is counted, and whether the other processes see it. */
 export interface RollingOptions {
   /**
    * Whether the other processes of the namespace may see this one: it writes its numbers to the data
@@ -42,6 +43,7 @@ export interface RollingFailures {
   readonly listeners: number
 }
 
+/** The last minute and the last hour of an instance, or of all its processes. */
 export interface Rolling {
   /** The last minute, up to now. */
   overview(): Overview

@@ -5,6 +5,7 @@ import { type LookOptions, namePage, type PageEnd, pageRequest } from '../base/p
 import { holderName } from '../lock/holder.ts'
 import type { OnceLook, OnceRecord, OnceStore } from './store.ts'
 
+/** Which records of run-once are listed. */
 export interface OnceListOptions extends LookOptions {
   /** Only records in this state. @default all */
   state?: OnceRecord['state'] | undefined
@@ -17,6 +18,7 @@ export interface OnceListing extends Omit<OnceLook, 'owner'> {
   readonly holder: string | undefined
 }
 
+/** One page of the records of run-once. */
 export interface OncePage extends PageEnd {
   readonly records: readonly OnceListing[]
 }

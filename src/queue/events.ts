@@ -68,8 +68,9 @@ export interface QueueDepthEvent extends QueueStats {
 
 /** `holdfast:queue:add` */
 export const queueAddEvents = eventChannel<QueueAddEvent>('holdfast:queue:add')
-/** `holdfast:queue:batch` */
+/** `holdfast:queue:begin` */
 export const queueBeginEvents = eventChannel<QueueBeginEvent>('holdfast:queue:begin')
+/** `holdfast:queue:batch` */
 export const queueBatchEvents = eventChannel<QueueBatchEvent>('holdfast:queue:batch')
 /** `holdfast:queue:skip` */
 export const queueSkipEvents = eventChannel<QueueSkipEvent>('holdfast:queue:skip')

@@ -4,6 +4,7 @@ import { type LookOptions, namePage, type PageEnd, pageRequest } from '../base/p
 import type { SessionRecords } from './records.ts'
 import type { ListableSessionStore, Place, SessionLook, SessionStore } from './store.ts'
 
+/** Which sessions are listed. */
 export interface SessionListOptions extends Omit<LookOptions, 'pattern'> {
   /** Only the sessions of this user; all of them, on one page. */
   user?: string | undefined
@@ -17,6 +18,7 @@ export interface SessionListing extends Omit<SessionLook, 'owner'> {
   readonly user: string | undefined
 }
 
+/** One page of sessions. */
 export interface SessionPage extends PageEnd {
   readonly sessions: readonly SessionListing[]
 }

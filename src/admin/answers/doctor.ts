@@ -5,6 +5,7 @@ export interface DoctorAnswer {
   readonly findings: readonly DoctorFinding[]
 }
 
+/** One check of the doctor: what it found, why, and how to mend it. */
 export interface DoctorFinding {
   /** `D1` to `D29`. */
   readonly id: string

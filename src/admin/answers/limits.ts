@@ -17,6 +17,7 @@ export interface LimiterAnswer {
   readonly shared: boolean
 }
 
+/** Somebody whom a limiter refused often. */
 export interface DeniedSubject {
   /** `user:42`, as the routes below take it. */
   readonly subject: string

@@ -6,6 +6,7 @@ export interface LocksAnswer {
   readonly truncated: boolean
 }
 
+/** One lock, and who holds it or waits for it. */
 export interface LockAnswer {
   readonly name: string
   readonly kind: 'lock' | 'semaphore' | 'rwlock'

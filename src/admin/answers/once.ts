@@ -5,6 +5,7 @@ export interface OnceAnswer {
   readonly truncated: boolean
 }
 
+/** What is remembered under one key of run-once. */
 export interface OnceRecordAnswer {
   readonly key: string
   /** `indeterminate`: it began, its lease ended, and it never said how: resolve it. */
@@ -28,6 +29,7 @@ export interface OnceVerdict {
   readonly force?: boolean | undefined
 }
 
+/** How an operator settled a key. */
 export interface OnceResolved {
   readonly key: string
   readonly as: 'done' | 'failed' | 'retry'

@@ -37,6 +37,7 @@ export interface DeadLettersAnswer {
   readonly cursor?: string | undefined
 }
 
+/** A message that was given up, and why. */
 export interface DeadLetterAnswer {
   readonly id: string
   readonly key: string | null

@@ -11,6 +11,7 @@ export interface SessionsAnswer {
   readonly cursor?: string | undefined
 }
 
+/** One session, without its secret and without what it holds. */
 export interface SessionAnswer {
   readonly store: string
   /** Names the session without being its secret. */
