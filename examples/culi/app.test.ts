@@ -337,6 +337,7 @@ describe('what cannot be', () => {
     ['POST', `/mcp/${PHO.retailer}`, 'anna', { jsonrpc: '1.0' }, 422],
     ['POST', '/mcp/nobody', 'anna', { jsonrpc: '2.0' }, 404],
     ['POST', `/webhooks/kiotviet/${PHO.retailer}`, null, {}, 401],
+    ['POST', `/webhooks/kiotviet/${PHO.retailer}`, null, undefined, 401],
   ] as const)('%s %s of %s is refused in so many words', async (method, path, who, body, status) => {
     const own = opened.at(-1)!
     const { body: problem, headers, ...answer } = await own.ask(method, path, who, body)

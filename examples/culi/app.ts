@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
-import type { Duration, Holdfast } from 'holdfast'
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import { type Duration, type Holdfast, HoldfastError } from 'holdfast'
 import { holdfastPlugin } from 'holdfast/fastify'
 import { rateLimitHeaders, refusal } from 'holdfast/limit'
 import { createMetrics } from 'holdfast/observe'
@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { Problem } from '../tasks/problem.ts'
 import { Conversations } from './conversations.ts'
 import { KINDS, type KiotViet, Unavailable } from './kiotviet.ts'
-import { isAway, Plans } from './plans.ts'
+import { Plans } from './plans.ts'
 
 export interface Principal {
   user: string
@@ -65,7 +65,7 @@ export async function createApp({ hf, shops, users, planLease = '10s' }: Parts):
   app.setNotFoundHandler(({ method, url }) => {
     throw new Problem(404, `there is no ${method} ${url.split('?')[0]}`)
   })
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
+  app.setErrorHandler((error: Error, _request, reply) => {
     const problem = problemOf(error)
     if (problem.status === 500) console.error(error)
     if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
@@ -86,17 +86,18 @@ export async function createApp({ hf, shops, users, planLease = '10s' }: Parts):
     )
     hooks.post<{ Params: { workspace: string }; Body: Buffer }>(
       '/webhooks/kiotviet/:workspace',
+      { bodyLimit: 1024 * 1024 },
       async (request, reply) => {
         const shop = shops.get(request.params.workspace)
         if (!shop) throw new Problem(404, 'there is no such workspace')
-        await shop.changed(request.body, request.headers['x-hub-signature'])
+        await shop.changed(request.body ?? Buffer.alloc(0), request.headers['x-hub-signature'])
         return reply.code(204).send()
       },
     )
   })
 
   app.register(async (api) => {
-    const patient = { deadline: '1s' } // rather late than counted alone
+    const patient = { deadline: '1s' } as const // rather late than counted alone
     const requests = hf.limiter('requests', { user: '1200/minute', workspace: '6000/minute' }, patient)
     const chat = hf.limiter('chat', { user: '20/minute', workspace: '200/minute' }, patient)
     const mcp = hf.limiter('mcp', { connection: '60/minute' }, patient)
@@ -178,9 +179,11 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, status = 422): T {
   throw new Problem(status, z.prettifyError(result.error).replaceAll('\n', ' '))
 }
 
-function problemOf(error: FastifyError): Problem {
+function problemOf(error: Error & { statusCode?: number }): Problem {
   if (error instanceof Problem) return error
-  if (isAway(error)) return new Unavailable(503, 'this cannot be had at the moment: try again soon')
+  // Redis is away, and what is kept nowhere else cannot be had.
+  if (error instanceof HoldfastError && /UNAVAILABLE|TIMEOUT|NOT_ACKNOWLEDGED/.test(error.code))
+    return new Unavailable(503, 'this cannot be had at the moment: try again soon')
   const status = error.statusCode ?? 500
   return status < 500 ? new Problem(status, error.message) : new Problem(500, 'something broke on our side')
 }

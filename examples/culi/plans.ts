@@ -1,9 +1,9 @@
-import { type Duration, type Holdfast, HoldfastError } from 'holdfast'
+import type { Duration, Holdfast } from 'holdfast'
 import { LockLost } from 'holdfast/lock'
-import { OnceRunning, OnceSuperseded, OnceUnavailable } from 'holdfast/once'
+import { OnceRunning, OnceSuperseded } from 'holdfast/once'
 import type { Sessions } from 'holdfast/session'
 import { Problem } from '../tasks/problem.ts'
-import { type KiotViet, Unavailable } from './kiotviet.ts'
+import type { KiotViet } from './kiotviet.ts'
 
 /** New prices, by id of the product. */
 export interface Plan {
@@ -60,8 +60,6 @@ export class Plans {
       if (error instanceof OnceRunning) throw new Problem(409, 'this plan is being executed')
       if (error instanceof OnceSuperseded || error instanceof LockLost)
         throw new Problem(409, 'another process has taken this plan over')
-      if (error instanceof OnceUnavailable)
-        throw new Unavailable(503, 'plans cannot be executed at the moment')
       throw error
     }
     throw new Problem(409, 'this plan has been executed')
@@ -77,8 +75,3 @@ export class Plans {
 
 const stepOf = (product: string) => `product ${product}`
 const keyOf = (workspace: string, id: string) => `plan:${workspace}:${id}`
-
-/** Redis is away, and what is kept nowhere else cannot be had. */
-export const isAway = (error: unknown): boolean =>
-  error instanceof HoldfastError &&
-  /^(REDIS_(UNAVAILABLE|TIMEOUT)|NOT_ACKNOWLEDGED|ONCE_UNAVAILABLE)$/.test(error.code)
