@@ -4,7 +4,7 @@ import { flag, PAGE_QUERY, wholeNumber, word } from '../query.ts'
 import { REDACTED, redact } from '../redact.ts'
 import type { Route, RouteContext } from '../route.ts'
 import { cacheStats } from './cache-stats.ts'
-import { place } from './place.ts'
+import { place, placeOf } from './place.ts'
 
 const MOST_KEYS = 1_000
 
@@ -64,12 +64,13 @@ export const cacheRoutes: readonly Route[] = [
 async function listKeys({ cache, query }: RouteContext): Promise<CacheKeys> {
   const pattern = word(query, 'pattern') ?? '*'
   const limit = wholeNumber(query, 'limit', 100, MOST_KEYS)
-  const page = await cache.keys(pattern, { limit, cursor: word(query, 'cursor', 64) })
+  const { at, name, path } = placeOf(cache, pattern)
+  const page = await at.keys(name, { limit, cursor: word(query, 'cursor', 64) })
   return {
     pattern,
     total_found: page.found,
     limit,
-    keys: page.keys,
+    keys: page.keys.map((key) => path + key),
     truncated: page.truncated,
     cursor: page.cursor ?? null,
   }
@@ -112,7 +113,8 @@ async function clear(context: RouteContext): Promise<CacheCleared> {
   const pattern = word(query, 'pattern')
   const dryRun = flag(query, 'dryRun')
   if (pattern !== undefined || dryRun) {
-    const count = await cache.deletePattern(pattern ?? '*', { dryRun })
+    const { at, name } = placeOf(cache, pattern ?? '*')
+    const count = await at.deletePattern(name, { dryRun })
     if (!dryRun) await record('cache.clear', pattern!, 'done', count)
     return { pattern: pattern ?? '*', dryRun, [dryRun ? 'would_delete' : 'deleted']: count }
   }

@@ -3,6 +3,7 @@ import type { CacheTagInvalidated, CacheTags } from '../answers/cache.ts'
 import { Refused } from '../problem.ts'
 import { flag, PAGE_QUERY, pageOf, word } from '../query.ts'
 import type { Route, RouteContext } from '../route.ts'
+import { placeOf } from './place.ts'
 
 const MOST = 1_000
 /** A dry run looks at entries for so long. */
@@ -43,14 +44,15 @@ async function listTags({ cache, query, services }: RouteContext): Promise<Cache
 
 async function invalidateTag({ cache, params, query, record }: RouteContext): Promise<CacheTagInvalidated> {
   const tag = params.tag!
+  const { at, name } = placeOf(cache, tag)
   const mode = word(query, 'mode') ?? 'hard'
   if (mode !== 'hard' && mode !== 'soft') throw new Refused(400, 'mode is neither hard nor soft.')
   if (flag(query, 'dryRun')) {
-    const { count, isExact } = await countTagged(cache, tag, BUDGET_MS)
+    const { count, isExact } = await countTagged(at, name, BUDGET_MS)
     return { tag, mode, dryRun: true, would_invalidate: count, exact: isExact }
   }
-  if (mode === 'soft') await cache.expireTag(tag)
-  else await cache.invalidateTag(tag)
+  if (mode === 'soft') await at.expireTag(name)
+  else await at.invalidateTag(name)
   await record(mode === 'soft' ? 'cache.expire-tag' : 'cache.invalidate-tag', tag, 'done')
   return { tag, mode, dryRun: false }
 }
