@@ -54,7 +54,7 @@ export async function startInsight(
     const app = opened(
       await createApp({ hf, database, analyst, accounts, connections, sessionLife, secureCookie }),
     )
-    const url = await app.listen({ host: '127.0.0.1', port: Number(env.PORT || 3104) })
+    const url = await app.listen({ host: env.HOST || '127.0.0.1', port: Number(env.PORT || 3104) })
     const account = accounts.made && `${accounts.made.user}:${accounts.made.password}`
     return { url, upstream, database: databaseUrl, target, ...(account && { account }), close }
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { AddressInfo, Server, Socket } from 'node:net'
 
-/** Listens on loopback; `close` also ends the connections that clients keep open. */
+/** Listens on loopback, or where HOST says (a container publishes no loopback); `close` also ends the connections that clients keep open. */
 export async function listen(server: Server, port = 0): Promise<{ port: number; close(): Promise<void> }> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
@@ -9,7 +9,7 @@ export async function listen(server: Server, port = 0): Promise<{ port: number; 
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, '127.0.0.1', resolve)
+    server.listen(port, process.env.HOST || '127.0.0.1', resolve)
   })
   return {
     port: (server.address() as AddressInfo).port,

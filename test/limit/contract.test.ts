@@ -6,6 +6,7 @@ import type { RedisPort } from '../../src/redis/port.ts'
 import { limitContract } from '../../src/testing/limit-contract.ts'
 import { SOURCES } from '../redis/sources.ts'
 import { startCluster } from '../support/cluster.ts'
+import { LEAST_PRIVILEGE, LEAST_PRIVILEGE_LOGIN } from '../support/least-privilege.ts'
 import { startRedis } from '../support/redis-server.ts'
 
 const api = { describe, it, beforeAll, afterAll }
@@ -24,9 +25,9 @@ limitContract(api, 'process memory', async () => {
 for (const name of ['redis 6', 'ioredis 6']) {
   const kind = SOURCES.find((source) => source.name === name)!
   limitContract(api, `one Redis by ${name}`, async () => {
-    const server = await startRedis()
+    const server = await startRedis(LEAST_PRIVILEGE)
     return views(
-      () => kind.single({ host: '127.0.0.1', port: server.port }),
+      () => kind.single({ host: '127.0.0.1', port: server.port, login: LEAST_PRIVILEGE_LOGIN }),
       () => server.stop(),
     )
   })

@@ -11,6 +11,8 @@ import type { RedisSource } from '../../src/redis/connect.ts'
 export interface Address {
   readonly host: string
   readonly port: number
+  /** `user:password`, for the kinds that are made from a URL. */
+  readonly login?: string
 }
 
 export interface SourceKind {
@@ -21,7 +23,7 @@ export interface SourceKind {
   sentinel(name: string, sentinels: readonly Address[]): RedisSource | undefined
 }
 
-const url = ({ host, port }: Address) => `redis://${host}:${port}`
+const url = ({ host, port, login }: Address) => `redis://${login ? `${login}@` : ''}${host}:${port}`
 const lazy = { lazyConnect: true } as const
 
 export const SOURCES: readonly SourceKind[] = [

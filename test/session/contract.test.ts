@@ -6,6 +6,7 @@ import { createSessions } from '../../src/session/sessions.ts'
 import { type SessionBackend, sessionContract } from '../../src/testing/session-contract.ts'
 import { SOURCES } from '../redis/sources.ts'
 import { startCluster } from '../support/cluster.ts'
+import { LEAST_PRIVILEGE, LEAST_PRIVILEGE_LOGIN } from '../support/least-privilege.ts'
 import { PATIENT } from '../support/patience.ts'
 import { startRedis } from '../support/redis-server.ts'
 
@@ -26,8 +27,8 @@ const shared = new Map<string, ReturnType<typeof createSessions>['store']>()
 
 for (const { name, single, cluster } of DRIVERS) {
   sessionContract(api, `Redis by ${name}`, async () => {
-    const server = await startRedis()
-    const at = { host: '127.0.0.1', port: server.port }
+    const server = await startRedis(LEAST_PRIVILEGE)
+    const at = { host: '127.0.0.1', port: server.port, login: LEAST_PRIVILEGE_LOGIN }
     return views(
       () => connectRedis(single(at), PATIENT),
       () => server.stop(),

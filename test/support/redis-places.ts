@@ -6,6 +6,7 @@
 import { connectRedis, type RedisSource } from '../../src/redis/connect.ts'
 import type { RedisPort } from '../../src/redis/port.ts'
 import { startCluster } from './cluster.ts'
+import { LEAST_PRIVILEGE, leastPrivilegeUrl } from './least-privilege.ts'
 import { PATIENT } from './patience.ts'
 import { startRedis } from './redis-server.ts'
 
@@ -15,15 +16,22 @@ export interface RedisPlace {
 }
 
 export const REDIS_PLACES: readonly (readonly [name: string, open: () => Promise<RedisPlace>])[] = [
-  ['Redis by node-redis', () => single('redis')],
+  [
+    'Redis by node-redis, as a user of least privilege, without the dangerous commands',
+    () => single('redis'),
+  ],
   ['Redis by ioredis', () => single('ioredis')],
   ['Redis Cluster by node-redis', () => cluster('redis')],
   ['Redis Cluster by ioredis', () => cluster('ioredis')],
 ]
 
 async function single(library: 'redis' | 'ioredis'): Promise<RedisPlace> {
-  const server = await startRedis()
-  return { source: { url: server.url, library }, stop: () => server.stop() }
+  if (library === 'ioredis') {
+    const server = await startRedis()
+    return { source: { url: server.url, library }, stop: () => server.stop() }
+  }
+  const server = await startRedis(LEAST_PRIVILEGE)
+  return { source: { url: leastPrivilegeUrl(server.port), library }, stop: () => server.stop() }
 }
 
 async function cluster(library: 'redis' | 'ioredis'): Promise<RedisPlace> {

@@ -9,6 +9,7 @@ import type { TokensOptions } from '../../src/token/options.ts'
 import { createTokens } from '../../src/token/tokens.ts'
 import { SOURCES } from '../redis/sources.ts'
 import { startCluster } from '../support/cluster.ts'
+import { LEAST_PRIVILEGE, LEAST_PRIVILEGE_LOGIN } from '../support/least-privilege.ts'
 import { PATIENT } from '../support/patience.ts'
 import { startRedis } from '../support/redis-server.ts'
 
@@ -28,8 +29,8 @@ tokenContract(api, 'memory', async () => {
 
 for (const { name, single, cluster } of DRIVERS) {
   tokenContract(api, `Redis by ${name}`, async () => {
-    const server = await startRedis()
-    const at = { host: '127.0.0.1', port: server.port }
+    const server = await startRedis(LEAST_PRIVILEGE)
+    const at = { host: '127.0.0.1', port: server.port, login: LEAST_PRIVILEGE_LOGIN }
     return views(
       () => connectRedis(single(at), PATIENT),
       () => server.stop(),
