@@ -223,7 +223,7 @@ export class MemoryStore implements CacheStore {
     const slot = this.#slots.peek(key)
     return Promise.resolve({
       tier: slot ? 'memory' : 'none',
-      entry: slot?.entry,
+      entry: slot && this.#asServed(slot),
       invalid: slot && this.#invalidity(key, slot),
       redisKey: undefined,
       bucket: 0,
@@ -349,6 +349,12 @@ export class MemoryStore implements CacheStore {
         slot.entry = { ...slot.entry, freshUntil: 0 }
     }
     return slot.entry
+  }
+
+  /** With what an invalidation left of it: a soft one of a tag is applied when the entry is next looked at. */
+  #asServed({ entry, seq }: Slot): Entry {
+    const isSoft = entry.tags.some((tag) => (this.#tags.peek(tag)?.soft ?? 0) > seq)
+    return isSoft ? { ...entry, freshUntil: 0 } : entry
   }
 
   #versionOf(tag: string): string | undefined {
