@@ -74,7 +74,7 @@ function planned(options: RedisOptions, settings: RedisSettings): Dialer {
     })
   }
   const label = access.path ?? formatAddress(plan.at.host, plan.at.port)
-  return singleDialer(label, libraryOpen(library, access, plan.at, handshakeMs))
+  return singleDialer(label, libraryOpen(library, access, plan.at, handshakeMs), Boolean(access.tls))
 }
 
 function has(source: object, method: string): boolean {

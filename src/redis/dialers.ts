@@ -7,8 +7,8 @@ import type { Dialer, Link, Target } from './link.ts'
 /** Opens one link to `target`, or with none to what the source itself names. */
 export type Open = (target: Target | undefined, signal: AbortSignal) => Promise<Link>
 
-export function singleDialer(label: string, open: Open): Dialer {
-  return { topology: 'single', label, dial: open }
+export function singleDialer(label: string, open: Open, tls = false): Dialer {
+  return { topology: 'single', label, tls, dial: open }
 }
 
 /**

@@ -39,6 +39,8 @@ export interface Dialer {
   readonly topology: 'single' | 'sentinel' | 'cluster'
   /** What is dialled, without user, password or query: for errors and health. */
   readonly label: string
+  /** Whether it asks for TLS, where that is known: for the hint of an error. */
+  readonly tls?: boolean
   /**
    * Opens one link: to `target`, or where there is none to the configured server, the master that
    * the sentinels name now, or any reachable cluster node. Rejects with RedisUnavailable, or with

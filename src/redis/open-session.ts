@@ -77,8 +77,12 @@ export function dialWithin(
       })
     const onClose = () => giveUp(signal.reason as Error)
     const where = target ? formatAddress(target.host, target.port) : dialer.label
+    // A server that waits for a command in plain text takes the handshake for the beginning of one.
+    const hint = dialer.tls ? ', with TLS, which a plain-text port leaves unanswered' : ''
     const timer = clock.after(handshakeMs, () =>
-      clock.afterInput(() => giveUp(new RedisTimeout(`no connection to ${where} within ${handshakeMs} ms`))),
+      clock.afterInput(() => {
+        giveUp(new RedisTimeout(`no connection to ${where} within ${handshakeMs} ms${hint}`))
+      }),
     )
     if (signal.aborted) return onClose()
     signal.addEventListener('abort', onClose, { once: true })

@@ -441,6 +441,13 @@ describe('what cannot work', () => {
     await new Promise((resolve) => web.close(resolve))
   })
 
+  it('says of TLS on a plain-text port of Redis what may be wrong [B10]', async () => {
+    const redis = await server()
+    const port = open({ host: '127.0.0.1', port: redis.port, tls: true }, { handshakeMs: 300 })
+    await expect(port.ready(1_500)).rejects.toThrow(/with TLS, which a plain-text port leaves unanswered/)
+    await port.close()
+  })
+
   it('gives up on a port that accepts and never answers, again and again, and leaves no socket', async () => {
     const redis = await server()
     const proxy = await proxyTo(redis)
