@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { getRequestListener } from '@hono/node-server'
-import { holdfast } from 'holdfast'
+import { type Holdfast, holdfast } from 'holdfast'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startBackend } from '../../src/cli/demo-backend.ts'
 import { freePort } from '../../test/support/free-port.ts'
@@ -9,7 +9,7 @@ import { type RedisServer, startRedis, stopAllRedis } from '../../test/support/r
 import { listen } from '../simulators/listen.ts'
 import { type Postgres, startPostgres } from '../simulators/postgres.ts'
 import { type SlowUpstream, startSlowUpstream } from '../simulators/slow-upstream.ts'
-import { adminTokens } from './administration.ts'
+import { administration, adminTokens } from './administration.ts'
 import { createApp } from './app.ts'
 import { type TaskStore, TaskTable } from './db.ts'
 import { startTasks } from './server.ts'
@@ -232,9 +232,10 @@ describe.each(['embedded', 'redis'] as const)('the tasks API on %s', (driver) =>
     const one = holdfast({ redis: source, namespace: `race-${driver}` })
     const two = driver === 'redis' ? holdfast({ redis: source, namespace: `race-${driver}` }) : one
     open.push(one, two)
-    const more = { rates: async () => ({}), adminTokens: adminTokens(undefined) }
-    const reader = await serve(createApp({ hf: one, tasks: slow, ...more }))
-    const writer = await serve(createApp({ hf: two, tasks: bound(table), ...more }))
+    const app = (hf: Holdfast, tasks: TaskStore) =>
+      createApp({ hf, tasks, rates: async () => ({}), admin: administration(hf, adminTokens(undefined)) })
+    const reader = await serve(app(one, slow))
+    const writer = await serve(app(two, bound(table)))
     for (let round = 0; round < 5; round++) {
       const { body: task } = await writer.post('/api/v1/tasks', { name: 'old' })
       const path = `/api/v1/tasks/${task.id}`

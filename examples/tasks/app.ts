@@ -1,9 +1,9 @@
-import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Holdfast, MutationNotAcknowledged } from 'holdfast'
+import type { Admin } from 'holdfast/admin'
+import { adminHandler } from 'holdfast/hono'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
-import { type AdminTokens, administration } from './administration.ts'
 import { type CachedTasks, cachedTasks, type Trace } from './cached-tasks.ts'
 import { STATUSES, type Task, type TaskStore } from './db.ts'
 import { Problem } from './problem.ts'
@@ -23,10 +23,11 @@ interface Parts {
   hf: Holdfast
   tasks: TaskStore
   rates: Rates
-  adminTokens: AdminTokens
+  /** Mounted at `/admin`, and its cache routes where they stood of old. */
+  admin: Admin
 }
 
-export function createApp({ hf, tasks, rates, adminTokens }: Parts): Hono {
+export function createApp({ hf, tasks, rates, admin }: Parts): Hono {
   const app = new Hono()
   app.use(
     bodyLimit({ maxSize: 64 * 1024, onError: () => new Problem(413, 'the body is over 64 KiB').response() }),
@@ -91,15 +92,15 @@ export function createApp({ hf, tasks, rates, adminTokens }: Parts): Hono {
   })
   app.get('/stats', (c) => c.json(hf.health().cache))
 
-  const admin = administration(hf, adminTokens)
-  const administer = (c: Context, request: Request) =>
-    admin.fetch(request, { address: getConnInfo(c).remote.address })
-  app.all('/admin', (c) => administer(c, c.req.raw))
-  app.all('/admin/*', (c) => administer(c, c.req.raw))
+  app.all('/admin', adminHandler(admin))
+  app.all('/admin/*', adminHandler(admin))
+  const atPathsOfOld = new Hono()
+  atPathsOfOld.all('/admin/*', adminHandler(admin))
   app.all('/api/v1/cache/*', (c) => {
     const { pathname, search, origin } = new URL(c.req.url)
     const { method, headers } = c.req.raw
-    return administer(c, new Request(`${origin}/admin${pathname}${search}`, { method, headers }))
+    const request = new Request(`${origin}/admin${pathname}${search}`, { method, headers })
+    return atPathsOfOld.fetch(request, c.env)
   })
   return app
 

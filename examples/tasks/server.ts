@@ -10,7 +10,7 @@ import { configFromEnv, holdfast } from 'holdfast'
 import { listen } from '../simulators/listen.ts'
 import { startPostgres } from '../simulators/postgres.ts'
 import { startSlowUpstream } from '../simulators/slow-upstream.ts'
-import { type AdminTokens, adminTokens } from './administration.ts'
+import { type AdminTokens, administration, adminTokens } from './administration.ts'
 import { createApp } from './app.ts'
 import { TaskTable } from './db.ts'
 import { cachedRates, warmRates } from './rates.ts'
@@ -46,7 +46,8 @@ export async function startTasks(env: NodeJS.ProcessEnv = process.env): Promise<
     const rates = cachedRates(hf.cache, upstream)
     if (env.WARM) await warmRates(rates, env.WARM.split(','))
     const tokens = adminTokens(env.ADMIN_TOKENS)
-    const app = createApp({ hf, tasks, rates, adminTokens: tokens })
+    const admin = opened(administration(hf, tokens))
+    const app = createApp({ hf, tasks, rates, admin })
     const { port } = opened(
       await listen(createServer(getRequestListener(app.fetch)), Number(env.PORT || 3103)),
     )
