@@ -107,6 +107,24 @@ export function publicSymbols(): PublicSymbol[] {
     })
 }
 
+/** Methods of an exported class or interface that no comment stands above; later overloads aside. */
+export function silentMethods({ file, name }: PublicSymbol): string[] {
+  const body = new RegExp(`^export (?:abstract )?(?:class|interface) ${name}\\b[\\s\\S]*?^\\}`, 'm').exec(
+    read(file),
+  )?.[0]
+  const found = new Map<string, boolean>()
+  for (const { 1: method = '', index } of body?.matchAll(/^ {2}(?:static |async )*([a-z]\w*)(?:<.*>)?\(/gm) ??
+    []) {
+    const before = body!.slice(0, index).replace(NOTES, '')
+    if (!found.has(method)) found.set(method, /\*\/\s*$/.test(before))
+  }
+  found.delete('constructor')
+  return [...found].flatMap(([method, said]) => (said ? [] : [`${name}.${method}`]))
+}
+
+/** What may stand between a comment and its declaration: notes for the linter, decorators. */
+const NOTES = /(?:(?<=\n) *(?:\/\/|@).*\n)+$/
+
 type Offer = ReadonlyMap<string, { readonly file: string; readonly documented: boolean }>
 
 function offered(path: string): Offer {
@@ -134,8 +152,7 @@ function offered(path: string): Offer {
 }
 
 const isCommented = (text: string, at: number): boolean => {
-  // What stands between a comment and its declaration: notes for the linter, decorators.
-  const before = text.slice(0, at).replace(/(?:^(?:\/\/.*|@.*)\n)+$/m, '')
+  const before = text.slice(0, at).replace(NOTES, '')
   return /\*\/\s*$/.test(before) && before.lastIndexOf('/**') > before.lastIndexOf('\n\n')
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { publicSymbols, withTables } from '../scripts/doc-sources.ts'
+import { publicSymbols, silentMethods, withTables } from '../scripts/doc-sources.ts'
 import { ERROR_CODES } from '../src/base/errors.ts'
 import {
   anchorsOf,
@@ -38,6 +38,9 @@ describe('the documentation', () => {
     expect(symbols.length).toBeGreaterThan(400)
     const silent = symbols.filter(({ documented }) => !documented)
     expect([...new Set(silent.map(({ name, file }) => `${file} ${name}`))]).toEqual([])
+    const faces =
+      /^(?:Holdfast|HoldfastRedis|Cache|Limiter|ConcurrencyLimiter|Permit|Outbound|Lock|Locks|Lease|ReadWriteLock|Once|Step|Sessions?|SessionCookie|Tokens|Queue|DeadLetters|HttpCache|Metrics|Admin|RedisPort|QuorumLocks)$/
+    expect(symbols.filter(({ name }) => faces.test(name)).flatMap(silentMethods)).toEqual([])
   })
 
   it('has no dead links', () => {

@@ -3,6 +3,7 @@
  * code on a virtual clock. Nothing in `src/` reads `Date`, `performance` or a timer directly.
  */
 export interface Timer {
+  /** It will not fire. Twice is once. */
   cancel(): void
 }
 

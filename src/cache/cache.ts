@@ -193,6 +193,7 @@ export class Cache implements Scope {
     return this.deleteMany([key], options)
   }
 
+  /** `delete` for many keys, in one step. @throws InvalidKey, NotAcknowledged */
   async deleteMany(keys: Iterable<string>, options?: InvalidateOptions): Promise<boolean> {
     const names = [...keys].map((key) => this.nameOf(key))
     await this.#invalidate('delete', { keys: names }, options)
@@ -396,6 +397,7 @@ export class Cache implements Scope {
     return made
   }
 
+  /** What this namespace and those below it counted since the start of the process. */
   stats(): CacheReport {
     const total = new Counters()
     const namespaces: Record<string, CacheStats> = {}

@@ -10,6 +10,7 @@ export interface Definition<Args extends unknown[]> extends Omit<CacheOptions, '
 /** What `define` returns: call it for the value; the verbs beside it take the same arguments. */
 export interface Defined<Args extends unknown[], T> {
   (...args: Args): Promise<T>
+  /** The key of these arguments. */
   key(...args: Args): string
   /** The fresh cached value without loading. */
   peek(...args: Args): Promise<T | undefined>

@@ -54,6 +54,7 @@ export interface CacheOptions {
 
 /** A form of one's own for values, e.g. for bytes with a header. The same for every call of a key. */
 export interface ValueCodec {
+  /** Bytes of the value. What it throws reaches who stores. */
   encode(value: unknown): Buffer
   /**
    * Throws when the bytes are none of its own: that is one miss.

@@ -137,6 +137,7 @@ export type ScanBatch = NameBatch
 /** What the cache asks of its store: process memory or Redis, by one contract. */
 export interface CacheStore {
   readonly shared: boolean
+  /** Now, in ms of the clock that entries are dated by. */
   serverNow(): number
   /** From process memory alone, synchronous; only what is provably valid now. May be stale by time. */
   peek(key: string): Entry | undefined
@@ -145,15 +146,19 @@ export interface CacheStore {
    * would store under: an entry that lacks one of them is a miss.
    */
   read(key: string, tags: readonly string[]): Promise<ReadReply>
+  /** The same for many keys, in their order. */
   readMany(keys: readonly string[], tags: readonly (readonly string[])[]): Promise<ReadReply[]>
   /** Grants the right to fill, or says why not. `force` takes it although a fresh entry is there. */
   lease(key: string, tags: readonly string[], options?: { force?: boolean }): Promise<LeaseReply>
+  /** The same for many keys, in their order. */
   leaseMany(keys: readonly string[], tags: readonly (readonly string[])[]): Promise<LeaseReply[]>
   /** Keeps a lease alive during a long load. False = lost; the load may go on, its fill will be refused. */
   renew(lease: Lease): Promise<boolean>
   /** Gives a lease back unused (loader failed or skipped), so that others need not wait. Never rejects. */
   release(lease: Lease): Promise<void>
+  /** Stores what was loaded under a lease, or says why not. */
   fill(lease: Lease, draft: Draft): Promise<FillReply>
+  /** The same for many leases, in their order. */
   fillMany(fills: readonly { lease: Lease; draft: Draft }[]): Promise<FillReply[]>
   /**
    * Invalidate and store in one step. With `mark`: only if nothing touched the key since the mark,
@@ -169,11 +174,13 @@ export interface CacheStore {
   invalidatePattern(glob: string, options: { wait: Wait; dryRun: boolean; soft: boolean }): Promise<number>
   /** No hit, no lease and no fill for these names until lifted, or for `ms` if this process dies. */
   fence(what: { keys: readonly string[]; tags: readonly string[] }, ms: number): Promise<Fence>
+  /** Where the history of the names stands now: for writes that must not overtake an invalidation. */
   mark(): Promise<Mark>
   /** Extends or shortens the life of a present entry without touching its value. False = absent. */
   touch(key: string, ttlMs: number, staleMs: number): Promise<boolean>
   /** Key names in no order, each at most a few times; bounded work per step. */
   scan(glob: string, from?: string): AsyncIterable<ScanBatch>
+  /** What is known of a key. Never counts as a look-up. */
   inspect(key: string): Promise<StoreInspection>
   /** Full names of tags whose versions are kept, by glob; a tag may come more than once. */
   tags(glob: string, from?: string): AsyncIterable<ScanBatch>
@@ -181,6 +188,7 @@ export interface CacheStore {
   weigh(keys: readonly string[]): Promise<readonly (EntryWeight | undefined)[]>
   /** Counts since creation: what the layer above cannot see. */
   counters(): StoreCounters
+  /** Ends what was begun; the store is not used again. */
   close(): Promise<void>
 }
 

@@ -142,6 +142,7 @@ export class HttpCache {
     return explain(this.#desk, readRequest(request, this.#routes.of(options), this.#desk.rules))
   }
 
+  /** What was counted since the start of the process. */
   stats(): HttpCounts {
     return { ...this.#desk.counts }
   }

@@ -112,6 +112,7 @@ export class Outbound {
     }
   }
 
+  /** Closes the limiter behind it. */
   close(): Promise<void> {
     return this.limiter.close()
   }

@@ -51,6 +51,7 @@ export class HoldfastModule implements OnModuleInit, OnModuleDestroy, OnApplicat
     this.#host = host
   }
 
+  /** The module over an instance that is there. Global. */
   static forRoot(
     options: HoldfastModuleOptions & { readonly health?: HealthSetup | undefined },
   ): DynamicModule {
@@ -58,6 +59,7 @@ export class HoldfastModule implements OnModuleInit, OnModuleDestroy, OnApplicat
     return moduleOf({ useFactory: () => options, health: options.health })
   }
 
+  /** The same with options from a factory. */
   static forRootAsync(options: HoldfastAsyncOptions): DynamicModule {
     refuseUnknown(options, ['imports', 'inject', 'useFactory', 'health'], 'HoldfastModule.forRootAsync()')
     return moduleOf(options)

@@ -26,6 +26,7 @@ export class DeadLetters<T> {
     return (await backend.letters(offset, count)).map((letter) => readLetter<T>(letter))
   }
 
+  /** One dead letter by the id of its message; undefined: there is none. */
   async get(id: string): Promise<DeadLetter<T> | undefined> {
     const { backend } = this.#setup
     await backend.open()

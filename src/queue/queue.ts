@@ -123,6 +123,7 @@ export class Queue<T> {
     await this.#parts.backend.pause()
   }
 
+  /** Ends `pause`, for all processes. */
   async resume(): Promise<void> {
     await this.#parts.backend.open()
     await this.#parts.backend.resume()

@@ -1,10 +1,12 @@
 /** What is used of `pg` (pool or client) and of PGlite. */
 export interface SqlRunner {
+  /** One statement, its values as parameters. */
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
 }
 
 /** What is used of a `pg` Pool. */
 export interface SqlPool extends SqlRunner {
+  /** A connection for a transaction. */
   connect(): Promise<SqlClient>
 }
 
@@ -18,6 +20,7 @@ export interface SqlClient extends SqlRunner {
 
 /** What is used of PGlite. */
 export interface SqlLite extends SqlRunner {
+  /** Runs `work` in a transaction, and commits when it resolves. */
   transaction<T>(work: (tx: SqlRunner) => Promise<T>): Promise<T>
 }
 

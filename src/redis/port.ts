@@ -17,7 +17,9 @@ export interface RedisPort {
   ready(ms: number): Promise<void>
   /** Slots moved or masters changed: owners must ask `nodeFor` again. Returns the unsubscriber. */
   onTopology(listener: () => void): () => void
+  /** What is known of the servers. Never asks them. */
   health(): RedisHealth
+  /** Closes the connections that it opened; never rejects. */
   close(): Promise<void>
 }
 

@@ -78,6 +78,7 @@ export class Session<T extends object> {
     return this.#state.readOnly
   }
 
+  /** Without the id, which is a secret. */
   toJSON(): object {
     const { user, createdAt, endsAt, readOnly } = this
     return { user, createdAt, endsAt, readOnly, fields: Object.keys(this.data).length }

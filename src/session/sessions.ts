@@ -268,10 +268,12 @@ export class Sessions<T extends object = Record<string, unknown>> {
     return this.#records.store.mark(this.#records.ids.index(user))
   }
 
+  /** What was counted since the start of the process. */
   counters(): SessionCounters {
     return { ...this.#records.counts }
   }
 
+  /** Forgets the local copies and lets go of the store. */
   async close(): Promise<void> {
     this.#records.copies?.clear()
     await this.#records.store.close()

@@ -85,6 +85,7 @@ export class Tokens {
     return this.#client.store
   }
 
+  /** What was counted since the start of the process. */
   counters(): TokenCounters {
     return { ...this.#client.counts }
   }

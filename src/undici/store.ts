@@ -157,6 +157,7 @@ export class UndiciStore implements UndiciCacheStore {
     })
   }
 
+  /** What was counted since it was made. */
   stats(): UndiciStoreStats {
     return { ...this.#counts }
   }
