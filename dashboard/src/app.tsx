@@ -22,7 +22,7 @@ export function App() {
 
 function Inside() {
   useEffect(() => {
-    goLive()
+    if (may('stats')) goLive()
     return stopLive
   }, [])
   const view = VIEWS.find(({ name }) => name === place.value.view)

@@ -16,17 +16,17 @@ export function Frame({ children }: { readonly children: ComponentChildren }) {
   useEffect(() => setOpen(false), [view])
   return (
     <div class="frame">
-      <a
-        class="skip"
-        href={hrefOf(view)}
-        onClick={(event) => {
-          event.preventDefault()
-          main.current?.focus()
-        }}
-      >
-        Skip to content
-      </a>
       <header class="bar">
+        <a
+          class="skip"
+          href={hrefOf(view)}
+          onClick={(event) => {
+            event.preventDefault()
+            main.current?.focus()
+          }}
+        >
+          Skip to content
+        </a>
         <button
           type="button"
           class="button menu-button"
@@ -38,13 +38,13 @@ export function Frame({ children }: { readonly children: ComponentChildren }) {
         </button>
         <Brand />
         <div class="bar-end">
-          <LiveState />
+          {may('stats') && <LiveState />}
           <button
             type="button"
             class="button"
             data-kind="quiet"
             onClick={nextTheme}
-            aria-label={`Theme: ${theme.value}`}
+            aria-label={`Theme: ${THEMES[theme.value]}`}
           >
             {THEMES[theme.value]}
           </button>

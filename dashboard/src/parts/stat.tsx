@@ -3,19 +3,17 @@ import type { ComponentChildren } from 'preact'
 interface StatProps {
   readonly name: string
   readonly value: string
-  readonly unit?: string
   readonly tone?: 'good' | 'warn' | 'bad' | 'off'
   readonly note?: ComponentChildren
 }
 
 /** One figure. Its box has the same height whatever it says, so nothing jumps when it moves. */
-export function Stat({ name, value, unit, tone, note }: StatProps) {
+export function Stat({ name, value, tone, note }: StatProps) {
   return (
     <div class="stat">
       <dt>{name}</dt>
       <dd class="stat-value" data-tone={tone}>
         {value}
-        {unit && <small> {unit}</small>}
       </dd>
       <dd class="stat-note">{note ?? '\u00a0'}</dd>
     </div>

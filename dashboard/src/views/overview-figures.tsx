@@ -25,9 +25,8 @@ export function CacheFigures({ seen: { cache } }: Seen) {
         note={asked === 0 ? 'nothing asked in this minute' : `of ${count(asked)} look-ups`}
       />
       <Stat
-        name="Look-ups"
+        name="Look-ups / min"
         value={count(asked + cache.errors)}
-        unit="/ min"
         note={
           cache.errors === 0
             ? `${count(cache.l1Hits)} local, ${count(cache.l2Hits)} shared`
@@ -74,12 +73,7 @@ export function SharedFigures({ seen: { redis, limits, locks, queues } }: Seen) 
             : 'no answer, or unused'
         }
       />
-      <Stat
-        name="Limits"
-        value={count(limits.denied)}
-        unit="denied"
-        note={`${count(limits.allowed)} allowed`}
-      />
+      <Stat name="Denied by limits" value={count(limits.denied)} note={`${count(limits.allowed)} allowed`} />
       <Stat
         name="Locks held"
         value={count(locks.held)}
