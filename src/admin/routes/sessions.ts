@@ -1,4 +1,6 @@
+import { encodeName } from '../../base/key.ts'
 import type { SessionListing } from '../../session/listing.ts'
+import type { Sessions } from '../../session/sessions.ts'
 import type { SessionAnswer, SessionsAnswer, SessionsRevoked } from '../answers/sessions.ts'
 import { Refused } from '../problem.ts'
 import { iso, wholeNumber, word } from '../query.ts'
@@ -51,7 +53,9 @@ async function list({ hf, query }: RouteContext): Promise<SessionsAnswer> {
   return { stores, sessions: page.sessions.map((one) => answerOf(store, one)), cursor: page.cursor }
 }
 
-function sessionsOf(hf: RouteContext['hf'], store: string) {
+/** @throws Refused (404), InvalidKey */
+function sessionsOf(hf: RouteContext['hf'], store: string): Sessions {
+  encodeName(store, 'kind of sessions')
   const sessions = hf.operations.sessions(store)
   if (sessions) return sessions
   throw new Refused(404, 'There are no sessions of this kind.')
