@@ -6,7 +6,7 @@ import type { CacheStore, Wait } from './store.ts'
 export interface MutateOptions {
   /** Longest time that readers are kept from caching, should this process die meanwhile. @default '30s' */
   for?: Duration | undefined
-  /** @default 'all' */
+  /** Whom it waits for, as for an invalidation. @default 'all' */
   wait?: Wait | undefined
 }
 

@@ -16,6 +16,7 @@ import { addRouteHooks } from './route-hooks.ts'
 
 /** What the plugin adds to its scope. */
 export interface HoldfastPluginOptions {
+  /** The instance. */
   readonly holdfast: Holdfast
   /** Defaults for routes with `config.holdfast.cache`. */
   readonly cache?: ResponseCacheOptions | undefined

@@ -4,9 +4,9 @@ import { refuseUnknown } from '../base/options.ts'
 
 /** How a webhook was signed. */
 export interface SignatureOptions {
-  /** @default 'sha256' */
+  /** Of the HMAC. @default 'sha256' */
   readonly algorithm?: 'sha1' | 'sha256' | 'sha512' | undefined
-  /** @default 'hex' */
+  /** How the signature is written. @default 'hex' */
   readonly encoding?: 'hex' | 'base64' | undefined
 }
 

@@ -16,8 +16,9 @@ import { identities, type Subject, SubjectKeys } from './subject.ts'
 export interface ConcurrencySettings {
   /** Without it: process memory. */
   redis?: RedisPort | undefined
-  /** @default 'app' */
+  /** First part of every key. @default 'app' */
   namespace?: string | undefined
+  /** Tells limiters apart. */
   name: string
   /** How many permits of one subject may be held at a time; 0 refuses all. */
   limit: number
@@ -27,11 +28,11 @@ export interface ConcurrencySettings {
   renew?: boolean | undefined
   /** As for a limiter; `local` counts the permits of this process. @default 'local' */
   onUnavailable?: OutagePolicy | undefined
-  /** @default '100ms' */
+  /** How long a call may take before `onUnavailable` answers. @default '100ms' */
   deadline?: Duration | undefined
-  /** @default the system's */
+  /** For process memory. @default the system's */
   clock?: Clock | undefined
-  /** @default the system's */
+  /** For ids of permits. @default the system's */
   random?: Random | undefined
 }
 

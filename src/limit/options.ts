@@ -40,9 +40,11 @@ export interface LimiterOptions {
 export interface LimiterSettings extends LimiterOptions {
   /** Without it: process memory. */
   redis?: RedisPort | undefined
-  /** @default 'app' */
+  /** First part of every key. @default 'app' */
   namespace?: string | undefined
+  /** Tells limiters apart. */
   name: string
+  /** What is admitted: `20/minute`, a list, or by kind of subject. */
   limits: Limits
   /** For process memory. @default the system's */
   clock?: Clock | undefined

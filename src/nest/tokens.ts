@@ -9,6 +9,7 @@ export const HOLDFAST_OPTIONS: unique symbol = Symbol.for('holdfast.nest.options
 
 /** Options of `HoldfastModule.forRoot`. */
 export interface HoldfastModuleOptions {
+  /** The instance. */
   readonly holdfast: Holdfast
   /** Defaults for `@Cached`. */
   readonly cache?: ResponseCacheOptions | undefined

@@ -29,6 +29,7 @@ export interface RollingOptions {
   latency?: boolean | undefined
   /** For simulation. @default the system's */
   clock?: Clock | undefined
+  /** For the id under which the numbers are shared. */
   random?: Random | undefined
 }
 
