@@ -17,11 +17,12 @@ const FLOORS: readonly (readonly string[])[] = [
   ['holdfast.ts', 'config.ts'],
   ['index.ts', 'http', 'observe', 'doctor'],
   ['admin'],
-  ['fastify', 'express', 'hono', 'nest', 'undici', 'next', 'keyv', 'cli', 'testing'],
+  ['fastify', 'express', 'hono', 'nest', 'undici', 'next', 'keyv', 'cli', 'testing', 'otel'],
 ]
 /** `cache` stands above `lock` only to use it; the rest of that floor is none of its business. */
 const FORBIDDEN_DOWN: Readonly<Record<string, readonly string[]>> = { cache: ['limit', 'queue'] }
-const SIDEWAYS: Readonly<Record<string, readonly string[]>> = {}
+/** What is heard stands beside who hears it. */
+const SIDEWAYS: Readonly<Record<string, readonly string[]>> = { observe: ['http'] }
 
 /** Packages, and the one place that may import each. Peers of the user are imported lazily only. */
 const PACKAGES: Readonly<Record<string, { in: RegExp; lazily?: true }>> = {
@@ -32,6 +33,7 @@ const PACKAGES: Readonly<Record<string, { in: RegExp; lazily?: true }>> = {
   commander: { in: /^cli\// },
   msgpackr: { in: /^cache\//, lazily: true },
   'prom-client': { in: /^observe\// },
+  '@opentelemetry/api': { in: /^otel\// },
   bullmq: { in: /^queue\//, lazily: true },
   fastify: { in: /^fastify\// },
   express: { in: /^express\// },
