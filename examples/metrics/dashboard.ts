@@ -88,7 +88,7 @@ export class Dashboard {
     const entries = accounts.flatMap((account) =>
       ranges.flatMap((range) => SOURCES.map((source) => this.#entry(account, source, range))),
     )
-    return this.#reports.warm(entries as WarmEntry[], { concurrency: 4 })
+    return this.#reports.warm(entries as WarmEntry[], { concurrency: 8 })
   }
 
   /** What is shown of an account is old from now on: shown once more, while new figures come. */

@@ -49,9 +49,10 @@ export async function startMetrics(
   const close = async () => {
     for (const part of started.splice(0)) await part.close()
   }
-  const simulated = async (start: () => Promise<Simulator>) => {
-    const { url } = opened(await start())
-    const body = JSON.stringify({ ms: Number(env.SIM_LATENCY_MS || 250) })
+  const simulated = async (nth: number, start: (at: { port: number }) => Promise<Simulator>) => {
+    const port = Number(env.SIMULATOR_PORT || 0)
+    const { url } = opened(await start({ port: port && port + nth }))
+    const body = JSON.stringify({ ms: Number(env.SIMULATOR_LATENCY_MS || 250) })
     await fetch(`${url}/__sim/latency`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -61,9 +62,9 @@ export async function startMetrics(
   }
   try {
     const urls = {
-      meta: env.META_URL || (await simulated(startMeta)),
-      'google-ads': env.GOOGLE_ADS_URL || (await simulated(startGoogleAds)),
-      ga4: env.GA4_URL || (await simulated(startGa4)),
+      meta: env.META_URL || (await simulated(0, startMeta)),
+      'google-ads': env.GOOGLE_ADS_URL || (await simulated(1, startGoogleAds)),
+      ga4: env.GA4_URL || (await simulated(2, startGa4)),
     }
     const manifest = JSON.parse(
       readFileSync(env.MANIFEST || new URL('manifest.json', import.meta.url), 'utf8'),
@@ -100,7 +101,13 @@ export async function startMetrics(
             ({ loaded }) => loaded,
             () => 0,
           )
-    return { url: `http://127.0.0.1:${port}`, upstreams: urls, target: config.target, warmed, close }
+    return {
+      url: `http://127.0.0.1:${port}`,
+      upstreams: urls,
+      target: config.target,
+      warmed,
+      close,
+    }
   } catch (error) {
     await close()
     throw error
