@@ -32,11 +32,18 @@ export const withApiOptions = (command: Command): Command =>
 export async function withApi<T>(io: Io, flags: ApiFlags, run: (api: Api) => Promise<T>): Promise<T> {
   if (flags.admin !== undefined)
     return run(remote(io, flags.admin, flags.token ?? io.env.HOLDFAST_ADMIN_TOKEN))
-  return withSession(io, flags, ({ hf }) => run(local(hf)))
+  return withSession(io, flags, async ({ hf }) => {
+    const { api, close } = local(hf)
+    try {
+      return await run(api)
+    } finally {
+      await close()
+    }
+  })
 }
 
 /** The same routes, redaction and audit as over HTTP, without a server. */
-function local(hf: Holdfast): Api {
+function local(hf: Holdfast): { api: Api; close(): Promise<void> } {
   const token = randomBytes(32).toString('base64url')
   const admin = createAdmin({
     holdfast: hf,
@@ -44,14 +51,12 @@ function local(hf: Holdfast): Api {
     tokens: [{ token, edition: 'enterprise', name: `cli:${userInfo().username}` }],
     limits: { reads: '10000/minute', writes: '10000/minute' },
   })
-  return {
-    namespace: hf.namespace,
-    call: async (method, path, query) => {
-      const headers = { authorization: `Bearer ${token}` }
-      const request = new Request(`http://localhost${withQuery(path, query)}`, { method, headers })
-      return answerOf(await admin.fetch(request, { address: '127.0.0.1' }))
-    },
+  const call: Api['call'] = async (method, path, query) => {
+    const headers = { authorization: `Bearer ${token}` }
+    const request = new Request(`http://localhost${withQuery(path, query)}`, { method, headers })
+    return answerOf(await admin.fetch(request, { address: '127.0.0.1' }))
   }
+  return { api: { namespace: hf.namespace, call }, close: () => admin.close() }
 }
 
 function remote(io: Io, base: string, token: string | undefined): Api {

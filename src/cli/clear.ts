@@ -42,11 +42,15 @@ async function clear(
   { tag, soft, dryRun, yes, confirm }: ClearFlags,
 ): Promise<Document | undefined> {
   if (tag !== undefined) {
-    if (dryRun)
-      return { tag, dryRun: true, note: 'a tag is invalidated in one step: its entries are not counted' }
-    if (!(await confirmed(io, `Invalidate the tag ${tag}?`, yes))) return undefined
-    const path = `/api/v1/cache/tag/${encodeURIComponent(tag)}`
-    return (await api.call('DELETE', path, { soft: soft ? 'true' : undefined })).body
+    const path = `/api/v1/cache/tags/${encodeURIComponent(tag)}`
+    const counted = (await api.call('DELETE', path, { dryRun: 'true' })).body
+    if (dryRun) return counted
+    if (
+      !(await confirmed(io, `Invalidate the tag ${tag} (${String(counted.would_invalidate)} entries)?`, yes))
+    ) {
+      return undefined
+    }
+    return (await api.call('DELETE', path, { mode: soft ? 'soft' : 'hard' })).body
   }
   const counted = (await api.call('DELETE', '/api/v1/cache/clear', { pattern, dryRun: 'true' })).body
   if (dryRun) return counted
@@ -74,7 +78,7 @@ async function clear(
 function textOf(document: Document): string {
   if (document.tag !== undefined) {
     return document.dryRun
-      ? `would invalidate the tag ${String(document.tag)}`
+      ? `would invalidate ${String(document.would_invalidate)}${document.exact ? '' : ' or more'} entries; nothing was dropped`
       : `invalidated the tag ${String(document.tag)}`
   }
   return document.dryRun

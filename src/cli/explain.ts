@@ -24,17 +24,5 @@ export function explainCommand(io: Io, done: Done): Command {
           `  ${name.padEnd(14)}${visible(typeof value === 'object' ? JSON.stringify(value) : String(value))}`,
         )
       }
-      const reason = REASONS[String(body.reason ?? body.state)]
-      if (reason) out.line(`  ${out.dim(reason)}`)
     })
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  absent: 'nobody stored it, it expired, or it was deleted or evicted: the next call loads it',
-  tag: 'one of its tags was invalidated after it was loaded, or the record of a tag is gone: the next call loads it',
-  epoch: 'the bucket began anew (clear, flush, or a restart) after it was stored: the next call loads it',
-  incarnation: 'it was stored on another incarnation of the server (restart, failover): it is not trusted',
-  expired: 'its time is over, that of its stale copy too',
-  format: 'it is no entry of this release: another release or another program wrote it',
-  stale: 'its TTL is over; where the call allows it is served while a reload runs',
 }

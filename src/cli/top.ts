@@ -63,7 +63,7 @@ async function top(
 }
 
 function screen(lines: readonly string[], { stdout }: Io): string {
-  const fit = lines.slice(0, Math.max(1, (stdout.rows ?? 24) - 1))
+  const fit = lines.slice(0, Math.max(1, (stdout.rows || 24) - 1))
   return `${HOME}${fit.map((line) => `${line}${REST_OF_LINE}\r\n`).join('')}${REST_OF_SCREEN}`
 }
 

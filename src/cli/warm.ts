@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { type Duration, toMs } from '../base/duration.ts'
 import type { WarmEntry } from '../cache/warm.ts'
 import { CliError, type Done, EXIT, type Io } from './io.ts'
+import { allNodes, DEADLINE } from './key-scan.ts'
 import { Progress } from './progress.ts'
 import { type Common, type Session, whole, withCommon, withSession } from './session.ts'
 
@@ -44,7 +45,7 @@ export function warmCommand(io: Io, done: Done): Command {
       }
       await withSession(io, flags, async (session) => {
         const report = await warm(session, items, flags)
-        if (report.failed.length > 0) done(EXIT.no)
+        if (report.failed.length + report.unstored > 0) done(EXIT.no)
         if (flags.json) return session.json(report)
         session.print.line(
           `${report.loaded} loaded, ${report.present} were there, ${report.failed.length} failed`,
@@ -80,8 +81,11 @@ async function warm(session: Session, items: readonly Item[], { concurrency, tim
       })),
     )
   }
+  // A value is given before its storing was answered: the answer to this comes behind all of those.
+  await Promise.all(allNodes(session).map((node) => node.send(['PING'], DEADLINE)))
   progress.end()
-  return total
+  const { bypassed, store } = hf.cache.stats()
+  return { ...total, unstored: bypassed + store.refusedFills }
 }
 
 function byNamespace(items: readonly Item[]): Map<string | undefined, Item[]> {

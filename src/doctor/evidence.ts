@@ -78,7 +78,7 @@ export interface SlowEntry {
 /** Why a role could not be reached, and which check that answers. */
 export interface Trouble {
   readonly role: Role
-  readonly check: 'D1' | 'D2' | 'D3' | 'D5' | 'D15' | 'D19'
+  readonly check: 'D1' | 'D2' | 'D3' | 'D5' | 'D14' | 'D15' | 'D19'
   readonly detail: string
   readonly cause: string
   readonly mend: string

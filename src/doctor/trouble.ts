@@ -8,13 +8,26 @@ import { within } from './within.ts'
 
 type Answer = Omit<Trouble, 'role' | 'detail'>
 
+/** Redis refuses even PING then, so nobody gets a connection. */
+export const SAVE_FAILED = {
+  cause: 'it cannot write to its disk: full, read-only, or not its own directory',
+  mend: 'look at its log, free the disk or correct the owner of its dir; then BGSAVE. Do not set stop-writes-on-bgsave-error no: it hides the loss',
+} as const
+
 const PROBE_MS = 1_500
 
 /** What redis.conf makes of a variable: itself, since it knows none. */
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the text itself is looked for
 const LITERALS = ['${REDIS_PASSWORD}', '$REDIS_PASSWORD']
 
+const NOT_TLS: Answer = {
+  check: 'D3',
+  cause: 'TLS was asked for (rediss:// or REDIS_SSL=true), and the server speaks plain text on this port',
+  mend: 'write redis:// for plain text, or give the server a tls-port and use that',
+}
+
 const KNOWN: readonly (readonly [RegExp, Answer])[] = [
+  [/MISCONF/, { check: 'D14', ...SAVE_FAILED }],
   [
     /max(?:imum)? number of clients/i,
     {
@@ -55,14 +68,7 @@ const KNOWN: readonly (readonly [RegExp, Answer])[] = [
       mend: 'ACL SETUSER <user> +info +time +ping, and the other commands of the security page',
     },
   ],
-  [
-    /does not speak TLS/i,
-    {
-      check: 'D3',
-      cause: 'TLS was asked for (rediss:// or REDIS_SSL=true), and the server speaks plain text on this port',
-      mend: 'write redis:// for plain text, or give the server a tls-port and use that',
-    },
-  ],
+  [/does not speak TLS/i, NOT_TLS],
   [
     /TLS certificate/i,
     {
@@ -153,7 +159,10 @@ async function answerTo(text: string, source: Source | undefined, clock: Clock):
   if (/WRONGPASS|invalid (?:username|password)/i.test(text)) return wrongPassword(source, clock)
   const known = KNOWN.find(([pattern]) => pattern.test(text))
   if (known) return known[1]
-  if (source && !source.access.tls && (await speaksTls(source, clock))) {
+  if (source?.access.tls && (await answers(source, { tls: false, password: undefined }, clock)))
+    return NOT_TLS
+  const anyTls = { tls: { rejectUnauthorized: false }, password: undefined }
+  if (source && !source.access.tls && (await answers(source, anyTls, clock))) {
     return {
       check: 'D3',
       cause: 'the server speaks TLS on this port, and the connection is plain text',
@@ -180,19 +189,21 @@ async function wrongPassword(source: Source | undefined, clock: Clock): Promise<
   }
 }
 
-const speaksTls = async (source: Source, clock: Clock): Promise<boolean> =>
-  (await outcomeOf(source, { tls: { rejectUnauthorized: false }, password: undefined }, clock)) !== 'out'
+const answers = async (source: Source, change: Change, clock: Clock): Promise<boolean> =>
+  (await outcomeOf(source, change, clock)) !== 'out'
+
+type Change = Pick<RedisOptions, 'password' | 'tls'>
 
 /** One more attempt, in another way: let in, known at least to speak so, or neither. Nothing is written. */
 async function outcomeOf(
   { plan, access }: Source,
-  change: Pick<RedisOptions, 'password' | 'tls'>,
+  change: Change,
   clock: Clock,
 ): Promise<'in' | 'door' | 'out'> {
   if (plan.kind !== 'single' || access.path) return 'out'
   const username = 'tls' in change ? undefined : access.username
   const port = connectRedis(
-    { host: plan.at.host, port: plan.at.port, tls: access.tls, username, ...change },
+    { host: plan.at.host, port: plan.at.port, tls: access.tls ?? false, username, ...change },
     { clock, handshakeMs: PROBE_MS },
   )
   try {

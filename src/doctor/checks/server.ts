@@ -1,6 +1,7 @@
 import { type Check, isData, ms, ofServers, percentile } from '../check.ts'
 import { dangerousCalls, numberOf } from '../evidence.ts'
 import { fail, pass, skip, type Verdict, warn } from '../finding.ts'
+import { SAVE_FAILED } from '../trouble.ts'
 
 const HOUR_S = 3_600
 const SLOW_US = 10_000
@@ -16,8 +17,8 @@ export const serverChecks: readonly Check[] = [
     if (refusesWrites === 'MISCONF' || broken.length > 0) {
       return fail(
         `${refusesWrites === 'MISCONF' ? 'MISCONF: the server refuses writes; ' : ''}${broken.join(', ') || 'the last save'} failed`,
-        'it cannot write to its disk: full, read-only, or not its own directory',
-        'look at its log, free the disk or correct the owner of its dir; then BGSAVE. Do not set stop-writes-on-bgsave-error no: it hides the loss',
+        SAVE_FAILED.cause,
+        SAVE_FAILED.mend,
       )
     }
     if (!isData(server)) return pass('a cache may start empty')
