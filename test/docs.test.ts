@@ -93,6 +93,15 @@ describe('the documentation', () => {
     expect(new Set(outside.map(([, link = '']) => new URL(link).hostname)).size).toBeGreaterThan(6)
   })
 
+  it('weighs what else there is, and when it is the better choice [S2-48]', () => {
+    const { text } = byPath.get('docs/20.why.md')!
+    const asked = [...text.matchAll(/^\*\*Why not (.+?)\?\*\*/gm)].map(([, other = '']) => other)
+    for (const other of ['local memory', 'Memcached', 'Hazelcast', 'CDN']) {
+      expect(asked.filter((name) => name.includes(other))).toHaveLength(1)
+    }
+    expect(text).toContain('## When not to use it')
+  })
+
   it('names only npm scripts that exist', () => {
     const { scripts }: { scripts: Record<string, string> } = JSON.parse(
       readFileSync(join(repositoryRoot, 'package.json'), 'utf8'),
