@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type NodeRequestHints, sendReply, sendWebResponse, toWebRequest } from '../http/node-bridge.ts'
+import { sendReply, sendWebResponse, toWebRequest } from '../http/node-bridge.ts'
 import { problemReply } from '../http/reply.ts'
 import type { Admin } from './admin.ts'
 
@@ -18,7 +18,7 @@ export interface AdminRequest extends IncomingMessage {
 export async function answerNode(admin: Admin, req: AdminRequest, res: ServerResponse): Promise<void> {
   let request: Request
   try {
-    request = requestOf(req, req.originalUrl === undefined ? undefined : { url: req.originalUrl })
+    request = requestOf(req)
   } catch {
     // A request line that is no URL, or a method that nobody may send.
     return sendReply(res, problemReply({ status: 400, detail: 'This is no request that can be answered.' }))
@@ -26,11 +26,11 @@ export async function answerNode(admin: Admin, req: AdminRequest, res: ServerRes
   return sendWebResponse(res, await admin.fetch(request, { address: req.socket.remoteAddress }))
 }
 
-function requestOf(req: AdminRequest, hints: NodeRequestHints | undefined): Request {
-  const request = toWebRequest(req, hints)
-  // A parser took the body off the socket: what it made of it is written out again.
+function requestOf(req: AdminRequest): Request {
+  const hints = req.originalUrl === undefined ? undefined : { url: req.originalUrl }
   const isRead = req.readableEnded || req.readableDidRead
-  if (request.body === null || !isRead || req.body === undefined) return request
-  const { method, headers, url } = request
-  return new Request(url, { method, headers, body: JSON.stringify(req.body) })
+  // A parser took the body off the socket: what it made of it is written out again.
+  return toWebRequest(req, hints, isRead ? written(req.body) : undefined)
 }
+
+const written = (body: unknown): string => (body === undefined ? '' : JSON.stringify(body))

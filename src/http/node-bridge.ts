@@ -119,8 +119,11 @@ function drained(res: ServerResponse): Promise<void> {
   })
 }
 
-/** A request of Node as the web's, its body still a stream, its signal aborted when the client goes. */
-export function toWebRequest(req: IncomingMessage, hints?: NodeRequestHints): Request {
+/**
+ * A request of Node as the web's, its body still a stream, its signal aborted when the client goes.
+ * @param text the body, where somebody has read it off the socket
+ */
+export function toWebRequest(req: IncomingMessage, hints?: NodeRequestHints, text?: string): Request {
   const { method, url, scheme, host } = new NodeRequest(req, hints)
   const headers = new Headers()
   const { rawHeaders } = req
@@ -138,7 +141,7 @@ export function toWebRequest(req: IncomingMessage, hints?: NodeRequestHints): Re
     method,
     headers,
     signal: gone.signal,
-    ...(hasBody ? { body: Readable.toWeb(req) as ReadableStream<Uint8Array>, duplex: 'half' } : {}),
+    ...(hasBody ? { body: text ?? (Readable.toWeb(req) as ReadableStream<Uint8Array>), duplex: 'half' } : {}),
   })
 }
 

@@ -2,12 +2,19 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Admin, createAdmin } from '../../src/admin/admin.ts'
 import { holdfast } from '../../src/holdfast.ts'
 
+interface Listed {
+  readonly pattern: string
+  readonly keys: readonly string[]
+  readonly tags: readonly { readonly tag: string }[]
+}
+
 describe('names as the whole cache lists them', () => {
   const hf = holdfast({ namespace: 'shop' })
   let admin: Admin
   const ask = async (method: string, path: string) => {
     const request = new Request(`http://localhost/api/v1/${path}`, { method })
-    return (await admin.fetch(request, { address: '127.0.0.1' })).json()
+    const answer = await admin.fetch(request, { address: '127.0.0.1' })
+    return (await answer.json()) as Listed
   }
   beforeAll(async () => {
     admin = createAdmin({ holdfast: hf, open: true })

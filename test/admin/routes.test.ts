@@ -148,7 +148,7 @@ describe.each(['memory', 'Redis'])('administration of an instance in %s', (where
     })
     const { body } = await until('it waits', async () => {
       const seen = await ask('GET', '/api/v1/locks?pattern=plan:*', 'E')
-      return seen.body.locks[0]?.waiters === 1 && seen
+      return seen.body.locks[0]?.waiters === 1 ? seen : undefined
     })
     expect(body.locks).toHaveLength(1)
     expect(body.locks[0]).toMatchObject({

@@ -148,7 +148,7 @@ describe('the administration as a server', () => {
     const url = `${server.url}/api/v1/stream`
     const gone = new AbortController()
     const first = await listen(url, { ...bearer('B'), signal: gone.signal })
-    const others = []
+    const others: { response: Response; isOver(): boolean }[] = []
     for (let i = 0; i < 4; i++) others.push(await listen(url, bearer('B')))
     const sixth = await fetch(url, bearer('B'))
     expect(sixth.status).toBe(503)
