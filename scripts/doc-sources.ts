@@ -50,7 +50,7 @@ export function eventRows(): string[][] {
   const rows = new Map<string, string[]>()
   for (const path of sources()) {
     const text = read(path)
-    const declared = /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*)?^.*?eventChannel<(\w+)>\(\s*'(holdfast:[a-z:-]+)'/gm
+    const declared = /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*)?^(?!.*\bhear\().*?eventChannel<(\w+)>\(\s*'(holdfast:[a-z:-]+)'/gm
     for (const [, comment = '', type = '', channel = ''] of text.matchAll(declared)) {
       const payload = bodyOf(text, type) ?? ''
       const more = /^export interface \w+ extends (\w+)/.exec(payload)?.[1]

@@ -14,6 +14,7 @@ import { spillEvents } from '../queue/spill-events.ts'
 import type { RedisEvent } from '../redis/events.ts'
 import { hear, type Stop, stopAll } from './part.ts'
 
+/** What is written to the log. */
 export interface LogOptions {
   /** Also one `debug` line for each operation of the cache: two microseconds each and more. @default false */
   operations?: boolean | undefined

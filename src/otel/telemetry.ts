@@ -7,6 +7,7 @@ import { type Stop, stopAll } from '../observe/part.ts'
 import { recordEvents } from './recorded.ts'
 import { traceEvents } from './traced.ts'
 
+/** What is measured, and by which meter and tracer. */
 export interface TelemetryOptions {
   /** The instance to measure. */
   holdfast: Holdfast
