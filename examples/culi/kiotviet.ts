@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { type Holdfast, HoldfastError } from 'holdfast'
+import { type Duration, type Holdfast, HoldfastError } from 'holdfast'
 import { type CachingFetch, outbound, verifySignature } from 'holdfast/http'
 import { LimitExceeded } from 'holdfast/limit'
 import { z } from 'zod'
@@ -16,6 +16,8 @@ export interface Shop {
 export interface KiotVietAddress {
   api: string
   tokenUrl: string
+  /** Who answers later than that has failed. @default '3s' */
+  timeout?: Duration | undefined
 }
 
 export const KINDS = ['products', 'invoices', 'customers'] as const
@@ -63,7 +65,11 @@ export class KiotViet {
   readonly #call: CachingFetch
   readonly #webhookSecret: string
 
-  constructor(hf: Holdfast, { retailer, clientId, clientSecret }: Shop, { api, tokenUrl }: KiotVietAddress) {
+  constructor(
+    hf: Holdfast,
+    { retailer, clientId, clientSecret }: Shop,
+    { api, tokenUrl, timeout = '3s' }: KiotVietAddress,
+  ) {
     this.#hf = hf
     this.#api = api
     this.retailer = retailer
@@ -84,7 +90,7 @@ export class KiotViet {
       limiter: hf.outbound('kiotviet', '5000/hour', { maxWait: '2s' }),
       limiterId: () => retailer,
       // The credential is ours: that KiotViet refuses it says nothing about the data.
-      defaults: { expect: 'json', timeout: { hard: '3s' }, failures: [401, 403] },
+      defaults: { expect: 'json', timeout: { hard: timeout }, failures: [401, 403] },
       classes: { static: { ttl: '5m', stale: '5m' }, dynamic: { ttl: '30s' } },
       routes: [
         { name: 'products', match: `GET ${api}/products*`, class: 'static', tags },

@@ -52,7 +52,11 @@ export async function startCuli(env: NodeJS.ProcessEnv = process.env): Promise<C
   const upstream = simulator?.url ?? env.UPSTREAM_URL!
   const hf = holdfast({ namespace: 'culi', ...config.options, encryption: encryptionOf(env, workspaces) })
   try {
-    const address = { api: upstream, tokenUrl: env.KIOTVIET_TOKEN_URL || `${upstream}/connect/token` }
+    const address = {
+      api: upstream,
+      tokenUrl: env.KIOTVIET_TOKEN_URL || `${upstream}/connect/token`,
+      timeout: (env.KIOTVIET_TIMEOUT || undefined) as Duration | undefined,
+    }
     const shops = new Map(workspaces.map((shop) => [shop.retailer, new KiotViet(hf, shop, address)]))
     const app = await createApp({
       hf,
