@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { entrySizes } from '../scripts/entry-sizes.ts'
 
@@ -33,6 +34,17 @@ beforeAll(async () => {
   }
   const tsc = join(root, 'node_modules/.bin/tsc')
   await run(tsc, ['-p', 'tsconfig.build.json', '--outDir', join(staged, 'dist')], { cwd: root })
+  await run(
+    process.execPath,
+    [
+      join(root, 'node_modules/vite/bin/vite.js'),
+      'build',
+      'dashboard',
+      '--outDir',
+      join(staged, 'dist/dashboard'),
+    ],
+    { cwd: root },
+  )
   const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts'], { cwd: staged })
   const [report] = JSON.parse(stdout)
   packed = report.files.map((file: { path: string }) => file.path)
@@ -63,6 +75,22 @@ describe('the package', () => {
     )
     expect(strange).toEqual([])
     expect(packed.filter((path) => /\.test\.|(?:^|\/)(?:test|fixtures)\//.test(path))).toEqual([])
+  })
+
+  it('holds the dashboard, which asks no other host for anything', () => {
+    const page = packed.filter((path) => path.startsWith('dist/dashboard/'))
+    expect(page.map((path) => path.replace(/-[\w-]{8}\./, '-HASH.')).sort()).toEqual([
+      'dist/dashboard/assets/index-HASH.js',
+      'dist/dashboard/assets/style-HASH.css',
+      'dist/dashboard/favicon.svg',
+      'dist/dashboard/index.html',
+    ])
+    const html = readFileSync(join(staged, 'dist/dashboard/index.html'), 'utf8')
+    expect(html).not.toMatch(/https?:|<style|<script(?![^>]*\bsrc=)|\son\w+=/)
+    const style = page.find((path) => path.endsWith('.css'))!
+    expect(readFileSync(join(staged, style), 'utf8')).not.toMatch(/url\(|@import/)
+    const script = page.find((path) => path.endsWith('.js'))!
+    expect(gzipSync(readFileSync(join(staged, script))).length).toBeLessThan(60_000)
   })
 
   it('[S0-28] runs no install scripts, and leaves the choice of a Redis client to its user', () => {

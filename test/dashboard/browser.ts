@@ -35,7 +35,7 @@ const WATCH = `
 export interface Visit {
   readonly page: Page
   /** What axe has against the page as it is now, each as `rule: first place`. */
-  faults(): Promise<string[]>
+  faults(only?: 'colours'): Promise<string[]>
   /** Whether something sticks out to the right. */
   scrollsSideways(): Promise<boolean>
 }
@@ -71,7 +71,7 @@ export class TestBrowser {
     await page.goto(url)
     return {
       page,
-      faults: () => faultsOf(page),
+      faults: (only) => faultsOf(page, only),
       scrollsSideways: () => page.evaluate('document.documentElement.scrollWidth > innerWidth'),
     }
   }
@@ -98,10 +98,13 @@ interface Axe {
   }[]
 }
 
-async function faultsOf(page: Page): Promise<string[]> {
+async function faultsOf(page: Page, only?: 'colours'): Promise<string[]> {
   if (!(await page.evaluate<boolean>("'axe' in window"))) await page.evaluate(AXE)
-  const { violations } = await page.evaluate<Axe>(
-    'axe.run(document, { preload: false, resultTypes: ["violations"] })',
-  )
+  const options = {
+    preload: false,
+    resultTypes: ['violations'],
+    ...(only && { runOnly: { type: 'rule', values: ['color-contrast', 'link-in-text-block'] } }),
+  }
+  const { violations } = await page.evaluate<Axe>(`axe.run(document, ${JSON.stringify(options)})`)
   return violations.map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes[0]?.target)}`)
 }

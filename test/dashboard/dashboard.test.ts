@@ -4,7 +4,7 @@ import { type Holdfast, holdfast } from '../../src/holdfast.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { startTokenServer, type TokenServer } from '../support/token-server.ts'
 import { executablePath, TestBrowser, type Visit } from './browser.ts'
-import { type AdminServer, buildDashboard, fill, serveAdmin } from './house.ts'
+import { buildDashboard, fill, serve } from './house.ts'
 
 const ADMIN = 'a'.repeat(40)
 const OPERATOR = 'o'.repeat(40)
@@ -41,8 +41,8 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   let idp: TokenServer
   let hf: Holdfast
   let empty: Holdfast
-  let server: AdminServer
-  let plain: AdminServer
+  let server: Awaited<ReturnType<typeof serve>>
+  let plain: Awaited<ReturnType<typeof serve>>
   let end: () => Promise<void>
 
   beforeAll(async () => {
@@ -56,8 +56,8 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
     empty = holdfast({ namespace: 'empty' })
     await hf.ready('20s')
     end = await fill(hf, idp)
-    server = await serveAdmin({ holdfast: hf, tokens: TOKENS, dashboard: built.directory })
-    plain = await serveAdmin({ holdfast: empty, open: true, dashboard: built.directory })
+    server = await serve({ holdfast: hf, tokens: TOKENS, dashboard: built.directory })
+    plain = await serve({ holdfast: empty, dashboard: built.directory })
   })
   afterEach(async () => {
     expect(await browser.leave()).toEqual([])
@@ -75,7 +75,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   const enter = (place = '', options = {}, token = ADMIN, expected?: RegExp): Promise<Visit> =>
-    browser.visit(`${server.url}#token=${token}`, options, expected).then(async (visit) => {
+    browser.visit(`${server.page}#token=${token}`, options, expected).then(async (visit) => {
       await visit.page.locator('#nav').waitFor({ state: 'attached' })
       if (place !== '') await visit.page.evaluate(`location.hash = ${JSON.stringify(place)}`)
       return visit
@@ -98,7 +98,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   }
 
   it('asks for a token, says when it is wrong, keeps it in the tab alone, and forgets it on signing out', async () => {
-    const { page } = await browser.visit(server.url, {}, REFUSED)
+    const { page } = await browser.visit(server.page, {}, REFUSED)
     await page.getByLabel('Token').fill('w'.repeat(40))
     await page.keyboard.press('Enter')
     await page.getByText('You are not signed in').waitFor()
@@ -114,14 +114,14 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
 
   it('takes a token from the address once, and out of it at once', async () => {
     const { page } = await enter()
-    expect(page.url()).toBe(`${server.url}#/`)
+    expect(page.url()).toBe(`${server.page}#/`)
     expect(await page.evaluate('history.length')).toBeLessThanOrEqual(2)
     await page.reload()
     await page.getByRole('heading', { name: 'Overview' }).waitFor()
   })
 
   it('asks for nothing where this machine is the credential', async () => {
-    const { page } = await browser.visit(plain.url)
+    const { page } = await browser.visit(plain.page)
     await page.getByRole('heading', { name: 'Overview' }).waitFor()
     expect(await page.getByRole('button', { name: 'Sign out' }).count()).toBe(0)
   })
@@ -335,7 +335,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   it('shows who did what, without a reload', async () => {
     const { page } = await enter('#/audit')
     await row(page, 'cache.reveal').getByText('eve (enterprise)').waitFor()
-    await fetch(`${server.url}api/v1/cache/key/absent-one`, {
+    await fetch(`${server.page}api/v1/cache/key/absent-one`, {
       method: 'DELETE',
       headers: { authorization: `Bearer ${ADMIN}` },
     })
@@ -364,7 +364,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   it('has words for what is empty, in every view', async () => {
-    const { page } = await browser.visit(plain.url)
+    const { page } = await browser.visit(plain.page)
     const said: Readonly<Record<string, string>> = {
       Overview: 'nothing asked in this minute',
       Keys: 'No key matches',
@@ -387,9 +387,9 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
 
   it('shows a cache that is switched off as off, not as 0 %', async () => {
     const off = holdfast({ cache: { enabled: false } })
-    const admin = await serveAdmin({ holdfast: off, open: true, dashboard: built.directory })
+    const admin = await serve({ holdfast: off, dashboard: built.directory })
     try {
-      const { page } = await browser.visit(admin.url)
+      const { page } = await browser.visit(admin.page)
       await page.getByText('The cache is off').waitFor()
       const rate = page.locator('.stat').filter({ hasText: 'Hit rate' }).locator('.stat-value')
       expect(await rate.textContent()).toBe('off')
@@ -404,10 +404,12 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
     for (const colorScheme of ['light', 'dark'] as const) {
       const visit = await enter('', { colorScheme })
       const { page } = visit
+      // All that can be another in the dark are the colours.
+      const other = colorScheme === 'dark' ? 'colours' : undefined
       const look = async (name: string) => {
-        expect([colorScheme, name, await visit.faults()]).toEqual([colorScheme, name, []])
+        expect([colorScheme, name, await visit.faults(other)]).toEqual([colorScheme, name, []])
         await page.setViewportSize({ width: 360, height: 740 })
-        await expect.poll(() => visit.scrollsSideways(), name).toBe(false)
+        await expect.poll(() => visit.scrollsSideways(), { message: name }).toBe(false)
         await page.setViewportSize({ width: 1280, height: 800 })
       }
       for (const name of VIEWS) {
@@ -423,7 +425,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   it('has no fault that axe finds at the door', async () => {
-    const visit = await browser.visit(server.url, {}, REFUSED)
+    const visit = await browser.visit(server.page, {}, REFUSED)
     await visit.page.getByLabel('Token').waitFor()
     expect(await visit.faults()).toEqual([])
   })
@@ -488,12 +490,12 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   it('says that the server is gone, and goes on by itself when it is back', async () => {
-    const port = Number(new URL(server.url).port)
+    const port = Number(new URL(server.page).port)
     const { page } = await enter('', {}, ADMIN, /Failed to load resource|ERR_/)
     await page.locator('.live').filter({ hasText: 'Live' }).waitFor()
     await server.close()
     await page.getByText('The server does not answer').waitFor()
-    server = await serveAdmin({ holdfast: hf, tokens: TOKENS, dashboard: built.directory }, port)
+    server = await serve({ holdfast: hf, tokens: TOKENS, dashboard: built.directory, port })
     await page.locator('.live').filter({ hasText: 'Live' }).waitFor({ timeout: 30_000 })
     await page.getByText('All is well').waitFor()
   })

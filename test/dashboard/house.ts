@@ -3,15 +3,12 @@
  * of everything in it, and its administration on a loopback server.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
-import { type Admin, type AdminOptions, createAdmin } from '../../src/admin/admin.ts'
+import { type AdminServer, type ServeAdminOptions, serveAdmin } from '../../src/admin/server.ts'
 import type { Holdfast } from '../../src/holdfast.ts'
-import { sendWebResponse, toWebRequest } from '../../src/http/node-bridge.ts'
 import { CLIENT, type TokenServer } from '../support/token-server.ts'
 import { until } from '../support/until.ts'
 
@@ -28,33 +25,15 @@ export async function buildDashboard(): Promise<{ readonly directory: string; re
   return { directory, remove: () => rmSync(directory, { recursive: true, force: true }) }
 }
 
-export interface AdminServer {
-  /** Of the page, with its slash. */
-  readonly url: string
-  close(): Promise<void>
-}
-
-/** The administration at `/ops`, as an application mounts it. */
-export async function serveAdmin(options: AdminOptions, port = 0): Promise<AdminServer> {
-  const admin: Admin = createAdmin({
+/** The administration at `/ops/` of a free port, patient with a browser that asks a lot. */
+export async function serve(options: ServeAdminOptions): Promise<AdminServer & { readonly page: string }> {
+  const server = await serveAdmin({
+    port: 0,
     basePath: '/ops',
     limits: { reads: '100000/minute', writes: '10000/minute', strangers: '1000/minute' },
     ...options,
   })
-  const server: Server = createServer((req, res) => {
-    void admin
-      .fetch(toWebRequest(req), { address: req.socket.remoteAddress })
-      .then((answer) => sendWebResponse(res, answer))
-  })
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/ops/`,
-    close: async () => {
-      await admin.close()
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  return Object.assign(server, { page: `${server.url}/` })
 }
 
 /** Something of everything: entries, denials, a lock with a waiter, runs, sessions, a token, dead letters. */

@@ -17,16 +17,20 @@ interface LineChartProps {
   readonly at: readonly number[]
   readonly lines: readonly Line[]
   readonly format: (value: number) => string
-  /** Bytes. */
-  readonly isBinary?: boolean
+  readonly marks?: keyof typeof MARKS | undefined
 }
 
 const HEIGHT = 180
-/** Powers of two, so that axes of bytes have round marks. */
-const BINARY = Array.from({ length: 50 }, (_, power) => 2 ** power)
+/** The shortest stretch of time: less would be a line without a context. */
+const LEAST_SECONDS = 300
+/** Marks of axes, by what is counted: bytes in powers of two, things in whole numbers. */
+const MARKS = {
+  bytes: Array.from({ length: 50 }, (_, power) => 2 ** power),
+  things: Array.from({ length: 15 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat(),
+} as const
 
 /** Lines over the last hour. The legend says the last values, or those under the pointer; readers get a summary. */
-export function LineChart({ title, at, lines, format, isBinary = false }: LineChartProps) {
+export function LineChart({ title, at, lines, format, marks }: LineChartProps) {
   const box = useRef<HTMLDivElement>(null)
   const chart = useRef<uPlot | null>(null)
   const shape = lines.map(({ name, colour }) => `${name} ${colour}`).join()
@@ -40,11 +44,7 @@ export function LineChart({ title, at, lines, format, isBinary = false }: LineCh
     const host = box.current
     if (host === null) return
     const width = () => Math.max(120, host.clientWidth)
-    const plot = new uPlot(
-      optionsFor(host, width(), lines, format, isBinary, setPointed),
-      drawn.current,
-      host,
-    )
+    const plot = new uPlot(optionsFor(host, width(), lines, format, marks, setPointed), drawn.current, host)
     chart.current = plot
     const watcher = new ResizeObserver(() => {
       if (plot.width !== width()) plot.setSize({ width: width(), height: HEIGHT })
@@ -111,7 +111,7 @@ function optionsFor(
   width: number,
   lines: readonly Line[],
   format: (value: number) => string,
-  isBinary: boolean,
+  marks: keyof typeof MARKS | undefined,
   onPoint: (index: number | null) => void,
 ): uPlot.Options {
   const grid = { stroke: colourOf(host, '--line'), width: 1 }
@@ -124,7 +124,10 @@ function optionsFor(
     cursor: { y: false, drag: { x: false, y: false } },
     hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? null)] },
     padding: [10, 20, 0, 0],
-    scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
+    scales: {
+      x: { range: (_, least, most) => [Math.min(least, most - LEAST_SECONDS), most] },
+      y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] },
+    },
     axes: [
       { ...axis, size: 26, space: 70, values: '{HH}:{mm}' },
       {
@@ -132,7 +135,7 @@ function optionsFor(
         size: 66,
         space: 36,
         values: (_, splits) => splits.map(format),
-        ...(isBinary && { incrs: BINARY }),
+        ...(marks && { incrs: [...MARKS[marks]] }),
       },
     ],
     series: [

@@ -23,7 +23,7 @@ export function Table<T>({ label, columns, rows, keyOf, chosen }: TableProps<T>)
   return (
     <div class="table-box">
       {/* biome-ignore lint/a11y/noRedundantRoles: display: block takes the role away */}
-      <table class="table" role="table" aria-label={label}>
+      <table class={columns.length === 1 ? 'table plain' : 'table'} role="table" aria-label={label}>
         {/* biome-ignore lint/a11y/noRedundantRoles: as above */}
         <thead role="rowgroup">
           {/* biome-ignore lint/a11y/noRedundantRoles: as above */}

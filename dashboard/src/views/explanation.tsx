@@ -54,10 +54,10 @@ function Told({ told }: { readonly told: CacheExplanation }) {
           of={told.tags.map(({ tag, version, invalidatedAt }) => [
             `Tag ${tag}`,
             <span>
-              {version === null ? 'never invalidated' : `invalidated at ${version}`}
+              {version === null ? 'no version known' : `version ${version}`}
               {invalidatedAt !== null && (
                 <>
-                  , <When at={invalidatedAt} />
+                  , invalidated <When at={invalidatedAt} />
                 </>
               )}
             </span>,

@@ -52,7 +52,7 @@ export function KeyDetail({ name, close, gone }: KeyDetailProps) {
       run: async () => setReveal(true),
     })
   return (
-    <section class="card" aria-label="Entry">
+    <section class="card detail" aria-label="Entry">
       <div class="card-head">
         <h2 ref={heading} tabIndex={-1} class="mono wrap">
           {name}
@@ -70,7 +70,7 @@ export function KeyDetail({ name, close, gone }: KeyDetailProps) {
           </button>
         )}
         {may('cache.clear') && (
-          <button type="button" class="button" data-kind="danger" onClick={remove}>
+          <button type="button" class="button" data-kind="danger" data-size="small" onClick={remove}>
             Delete
           </button>
         )}

@@ -1,4 +1,5 @@
 import type { Overview } from '../../../src/admin/answers/overview.ts'
+import { access } from '../api/access.ts'
 import { bytes, count, latency, NOTHING, percent, span } from '../parts/format.ts'
 import { Stat, Stats } from '../parts/stat.tsx'
 
@@ -68,9 +69,7 @@ export function SharedFigures({ seen: { redis, limits, locks, queues } }: Seen) 
         name="Redis ping"
         value={latency(redis?.pingMs)}
         note={
-          redis
-            ? `${count(redis.opsPerSecond)} ops/s, ${count(redis.connectedClients)} clients`
-            : 'no answer, or unused'
+          redis ? `${count(redis.opsPerSecond)} ops/s, ${count(redis.connectedClients)} clients` : awayNote()
         }
       />
       <Stat name="Denied by limits" value={count(limits.denied)} note={`${count(limits.allowed)} allowed`} />
@@ -92,10 +91,16 @@ export function SharedFigures({ seen: { redis, limits, locks, queues } }: Seen) 
   )
 }
 
+/** Why there are no figures of a server. */
+function awayNote(): string {
+  const now = access.value
+  return now.state === 'in' && now.me.driver === 'embedded' ? 'no Redis in use' : 'does not answer'
+}
+
 const FULL = 0.8
 
 function Memory({ redis }: { readonly redis: Overview['redis'] }) {
-  if (redis === null) return <Stat name="Memory" value={NOTHING} note="no answer, or unused" />
+  if (redis === null) return <Stat name="Memory" value={NOTHING} note={awayNote()} />
   const { usedMemory, maxMemory } = redis
   const share = maxMemory === 0 ? 0 : usedMemory / maxMemory
   return (

@@ -34,7 +34,12 @@ function Now() {
   )
 }
 
+type Format = (value: number) => string
 const EVERY_MS = 10_000
+const MARKS = new Map<Format, 'bytes' | 'things'>([
+  [bytes, 'bytes'],
+  [count, 'things'],
+])
 
 function LastHour() {
   const history = useResource<History>('history', { query: { seconds: 3_600 }, everyMs: EVERY_MS })
@@ -53,7 +58,7 @@ function Charts({ history }: { readonly history: History }) {
   const series: Readonly<Partial<Record<string, readonly (number | null)[]>>> = history.series
   const line = (name: string, colour: Line['colour'], values: readonly (number | null)[] | undefined) =>
     values && { name, colour, values }
-  const charts: readonly (readonly [string, (value: number) => string, readonly (Line | undefined)[]])[] = [
+  const charts: readonly (readonly [string, Format, readonly (Line | undefined)[]])[] = [
     [
       `Look-ups per ${stepSeconds} s`,
       count,
@@ -85,7 +90,7 @@ function Charts({ history }: { readonly history: History }) {
             title={title}
             at={at}
             format={format}
-            isBinary={format === bytes}
+            marks={MARKS.get(format)}
             lines={lines.filter((found): found is Line => found !== undefined)}
           />
         </Card>
