@@ -1,7 +1,7 @@
 import type { Cache, Loader, WarmEntry, WarmReport } from 'holdfast'
 import { Problem } from './problem.ts'
 import { type Range, rangeOf } from './range.ts'
-import { type Ask, type Row, SOURCES, type Source } from './sources.ts'
+import { type Ask, type Report, type Row, SOURCES, type Source } from './sources.ts'
 
 /** A client of the agency, and what it is called at each source. */
 export interface Account extends Readonly<Record<Source, string>> {
@@ -16,13 +16,7 @@ export interface Manifest {
 }
 
 /** What a source says, as it is shown. */
-export interface Shown {
-  readonly source: Source
-  /** `stale`: the source could not be asked, or is being asked meanwhile. */
-  readonly state: 'fresh' | 'stale'
-  readonly asOf: string
-  readonly rows: readonly Row[]
-}
+export type Shown = Omit<Report, 'leftSeconds'> & { readonly source: Source }
 
 export interface Overview {
   readonly account: string
@@ -101,9 +95,9 @@ export class Dashboard {
   /** A report is kept as long as the answers that it is made of are fresh, and not at all when they are stale. */
   #entry(account: Account, source: Source, range: Range): { key: string; load: Loader<Shown> } {
     const load: Loader<Shown> = async (context) => {
-      const { rows, state, ageSeconds, leftSeconds } = await this.#sources[source](account[source], range)
-      const report = { source, state, asOf: new Date(this.#now() - ageSeconds * 1_000).toISOString(), rows }
-      if (state === 'stale') return context.skip(report)
+      const { leftSeconds, ...said } = await this.#sources[source](account[source], range)
+      const report = { source, ...said }
+      if (said.state === 'stale') return context.skip(report)
       context.tag(tagOf(account, source))
       context.ttl(`${leftSeconds}s`)
       return report

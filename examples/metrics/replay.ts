@@ -1,6 +1,5 @@
 /**
- * One day of dashboards in some seconds: `npm run replay:metrics`, or
- * `npx tsx examples/metrics/replay.ts --requests 20000 --json`. The day passes on a clock that is set
+ * One day of dashboards in some seconds: `npm run replay:metrics -- --requests 20000 --json`. The day passes on a clock that is set
  * forward; all else is as ever: the server over HTTP, and the three simulated APIs behind it.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'

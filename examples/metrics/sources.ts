@@ -17,8 +17,10 @@ export interface Row {
 
 export interface Report {
   readonly rows: readonly Row[]
+  /** `stale`: the source could not be asked, or is being asked meanwhile. */
   readonly state: 'fresh' | 'stale'
-  readonly ageSeconds: number
+  /** When the source said it, by its own clock. */
+  readonly asOf: string
   /** How much longer it is fresh. */
   readonly leftSeconds: number
 }
@@ -193,7 +195,7 @@ function lifeOf(response: Response): Omit<Report, 'rows'> {
   const left = Number(/ttl=(-?\d+)/.exec(response.headers.get('cache-status') ?? '')?.[1] ?? 60)
   return {
     state: left <= 0 ? 'stale' : 'fresh',
-    ageSeconds: ageOf(response),
+    asOf: new Date(response.headers.get('date') ?? Date.now()).toISOString(),
     leftSeconds: Math.max(0, left),
   }
 }
