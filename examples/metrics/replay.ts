@@ -1,6 +1,7 @@
 /**
- * One day of dashboards in some seconds: `npm run replay:metrics -- --requests 20000 --json`. The day passes on a clock that is set
- * forward; all else is as ever: the server over HTTP, and the three simulated APIs behind it.
+ * One day of dashboards in some seconds: `npm run replay:metrics -- --requests 20000 --json`. The day
+ * passes on a clock that is set forward; all else is as ever: the server over HTTP, and the three
+ * simulated APIs behind it.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate as nextRound } from 'node:timers/promises'
