@@ -60,7 +60,7 @@ function serve(database: PGlite, turns: Turns, socket: Socket): void {
   socket.on('close', () => {
     work = work.then(async () => {
       if (!release) return
-      await database.exec('rollback')
+      if (!database.closed) await database.exec('rollback')
       release()
     })
   })

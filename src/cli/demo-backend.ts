@@ -9,8 +9,14 @@ export interface Backend {
   /** Where it brought one. */
   readonly upstream?: string
   readonly database: string
+  /** Where it brought several. */
+  readonly upstreams?: Readonly<Record<string, string>>
   /** Where somebody may do more than others. */
   readonly operatorToken?: string
+  /** By edition, where it has an administration. */
+  readonly adminTokens?: Readonly<Record<string, string>>
+  /** `name:password`, where it was made up. */
+  readonly account?: string
   /** Resolves when the process is gone, for whatever reason. */
   readonly exited: Promise<void>
   stop(): Promise<void>
@@ -58,10 +64,13 @@ export async function startBackend(
   }
 }
 
-/** `wanted`, or the next port above it that nobody listens on; 0 stays 0 (any). */
-export async function freePort(wanted: number): Promise<number> {
+/**
+ * `wanted`, or the next port above it that nobody listens on; 0 stays 0 (any).
+ * @param promised to somebody who does not listen yet
+ */
+export async function freePort(wanted: number, promised?: ReadonlySet<number>): Promise<number> {
   for (let port = wanted; port > 0 && port < wanted + 50; port++) {
-    if (await isFree(port)) return port
+    if (!promised?.has(port) && (await isFree(port))) return port
   }
   return 0
 }

@@ -1,58 +1,23 @@
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { configFromEnv, type EnvConfig } from '../config.ts'
-import { holdfast } from '../holdfast.ts'
-import { type Backend, freePort, startBackend } from './demo-backend.ts'
-import { tourTasks } from './demo-tasks.ts'
-import type { Tour } from './demo-tour.ts'
+import type { Backend } from './demo-backend.ts'
+import { EXAMPLES, type Example, isThere, tourOf } from './demo-examples.ts'
+import { perform } from './demo-stage.ts'
+import { Troupe } from './demo-troupe.ts'
 import { createPrinter, type Printer } from './print.ts'
 
 export interface DemoOptions {
   once: boolean
   json: boolean
-  port: number
+  /** First port to try for the backends; without it each example's own; 0: any. */
+  port: number | undefined
 }
 
-interface Demo {
-  /** Inside `examples/`. */
-  server: string
-  what: string
-  /** Where a backend's address leads. */
-  path: string
-  /** A file inside `examples/` exports `tour`, where it needs what the package does not. */
-  tour: string | ((backends: readonly Backend[]) => Tour)
-}
-
-const DEMOS: Record<string, Demo> = {
-  tasks: {
-    server: 'tasks/server.ts',
-    what: 'a tasks API over PostgreSQL, beside a slow exchange-rate service',
-    path: '/api/v1/tasks',
-    tour: tourTasks,
-  },
-  chatbot: {
-    server: 'chatbot/server.ts',
-    what: 'a chat over WebSocket whose answers do not wait for the database',
-    path: '/',
-    tour: 'chatbot/tour.ts',
-  },
-  culi: {
-    server: 'culi/server.ts',
-    what: 'an assistant over KiotViet: one token, cached reads, plans that run once',
-    path: '/products',
-    tour: 'culi/tour.ts',
-  },
-}
-
-const NAMESPACE = 'holdfast-demo'
-/** The demo writes to no database and calls no service of the reader's. */
-const OWN = { DATABASE_URL: '', UPSTREAM_URL: '', HOLDFAST_NAMESPACE: NAMESPACE, WORKER: 'inline' }
-const EXAMPLES = new URL('../../examples/', import.meta.url)
-
-/** @returns the exit code: 0 done, 1 the tour saw something wrong, 2 it could not run */
+/**
+ * The examples, running: those named, each with a tour, or without a name all of them behind one page.
+ * @returns the exit code: 0 done, 1 something went wrong on the way, 2 it could not run
+ */
 export async function demo(names: readonly string[], options: DemoOptions): Promise<number> {
   const out = createPrinter(options.json ? process.stderr : process.stdout)
   const problem = whyNot(names)
@@ -60,17 +25,23 @@ export async function demo(names: readonly string[], options: DemoOptions): Prom
     out.line(out.red(problem))
     return 2
   }
-  const backends: Backend[] = []
   const scratch = await mkdtemp(join(tmpdir(), 'holdfast-demo-'))
   const ended = endOfProcess()
+  const closing: (() => Promise<void>)[] = []
   try {
-    const reports = []
-    for (const name of names)
-      reports.push(await show(name, DEMOS[name]!, options, backends, scratch, ended, out))
+    const troupe = new Troupe({ port: options.port, scratch, ended })
+    closing.push(() => troupe.end())
+    const reports: ({ ok: boolean } & object)[] = []
+    if (names.length === 0) {
+      const { report, close } = await perform(troupe, options, out, ended)
+      closing.unshift(close)
+      reports.push(report)
+    }
+    for (const name of names) reports.push(await show(name, EXAMPLES[name]!, troupe, ended, out))
     if (options.json) process.stdout.write(`${JSON.stringify(reports.length > 1 ? reports : reports[0])}\n`)
     if (!options.once) {
       out.line(out.dim('Serving until Ctrl-C.'))
-      await Promise.race([aborted(ended), ...backends.map((backend) => backend.exited)])
+      await Promise.race([aborted(ended), ...troupe.all.map((backend) => backend.exited)])
     }
     return reports.every((report) => report.ok) ? 0 : 1
   } catch (error) {
@@ -78,49 +49,42 @@ export async function demo(names: readonly string[], options: DemoOptions): Prom
     out.line(out.red(error instanceof Error ? error.message : String(error)))
     return 2
   } finally {
-    await Promise.all(backends.map((backend) => backend.stop()))
+    for (const close of closing) await close()
     await rm(scratch, { recursive: true, force: true })
   }
 }
 
-async function show(
-  name: string,
-  demo: Demo,
-  options: DemoOptions,
-  all: Backend[],
-  scratch: string,
-  ended: AbortSignal,
-  out: Printer,
-) {
-  const config = configFromEnv()
-  const shared = config.options.redis !== undefined
-  if (shared) await emptyCache(config)
-  out.line(out.bold(`holdfast demo: ${name}`) + out.dim(`, ${demo.what}`))
-  out.line(out.dim('starting PostgreSQL (PGlite, in memory) and the backend: a few seconds'))
-  const script = fileURLToPath(new URL(demo.server, EXAMPLES))
-  const backends: Backend[] = []
-  const start = async (env: NodeJS.ProcessEnv) => {
-    const port = String(await freePort(options.port))
-    const backend = await startBackend(script, { ...OWN, ...env, PORT: port, CHATBOT_DIR: scratch }, ended)
-    backends.push(backend)
-    all.push(backend)
-    return backend
-  }
-  const first = await start({})
-  const { database, upstream = '', operatorToken = '' } = first
-  if (shared) await start({ DATABASE_URL: database, UPSTREAM_URL: upstream, OPERATOR_TOKEN: operatorToken })
+async function show(name: string, example: Example, troupe: Troupe, ended: AbortSignal, out: Printer) {
+  const { shared, config } = troupe
+  out.line(out.bold(`holdfast demo: ${name}`) + out.dim(`, ${example.what}`))
+  out.line(out.dim('starting the backend and what it needs: a few seconds'))
+  const backends = await troupe.bring(name, example)
+  const { upstream = '' } = backends[0]!
 
   out.line()
   const row = (label: string, text: string) => out.line(`  ${label.padEnd(12)}${text}`)
   for (const [index, backend] of backends.entries()) {
-    row(shared ? `backend ${'AB'[index]}` : 'backend', `${backend.url}${demo.path}`)
+    row(shared ? `backend ${'AB'[index]}` : 'backend', `${backend.url}${example.path}`)
   }
   if (upstream) row('upstream', `${upstream}/__sim/calls`)
   const hint = out.dim('(with REDIS_URL set: Redis, shared by two processes)')
   row('cache', shared ? `${config.target}, shared by two processes` : `process memory ${hint}`)
   out.line()
-  const tour = (await tourOf(demo))(backends)
+  const { ok, figures } = await follow(example, backends, ended, out)
+  return {
+    demo: name,
+    ok,
+    driver: shared ? 'redis' : 'embedded',
+    backends: backends.map((backend) => backend.url),
+    ...(upstream && { upstream }),
+    figures,
+  }
+}
+
+async function follow(example: Example, backends: readonly Backend[], ended: AbortSignal, out: Printer) {
+  const tour = (await tourOf(example))?.(backends)
   let ok = true
+  if (!tour) return { ok, figures: {} }
   for await (const step of tour.steps) {
     ended.throwIfAborted()
     ok &&= step.ok
@@ -131,39 +95,14 @@ async function show(
   out.line('Try it:')
   for (const line of tour.tryThese) out.line(`  ${line}`)
   out.line()
-  return {
-    demo: name,
-    ok,
-    driver: shared ? 'redis' : 'embedded',
-    backends: backends.map((backend) => backend.url),
-    ...(upstream && { upstream }),
-    figures: tour.figures,
-  }
-}
-
-async function tourOf({ tour }: Demo): Promise<(backends: readonly Backend[]) => Tour> {
-  if (typeof tour === 'function') return tour
-  const file = (await import(new URL(tour, EXAMPLES).href)) as { tour(backends: readonly Backend[]): Tour }
-  return file.tour
-}
-
-/** So that the first call of the tour is a first call, also the second time that the demo runs. */
-async function emptyCache({ options, target }: EnvConfig): Promise<void> {
-  await using hf = holdfast({ ...options, namespace: NAMESPACE })
-  try {
-    await hf.ready('3s')
-    await hf.cache.clear({ wait: 'commit' })
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`The environment names a Redis at ${target}, but: ${why}. Start it, or unset REDIS_URL.`)
-  }
+  return { ok, figures: tour.figures }
 }
 
 function whyNot(names: readonly string[]): string | undefined {
-  const unknown = names.find((name) => !(name in DEMOS))
-  if (unknown) return `there is no demo '${unknown}'; there is: ${Object.keys(DEMOS).join(', ')}`
-  const missing = names.some((name) => !existsSync(new URL(DEMOS[name]!.server, EXAMPLES)))
-  if (!missing) return undefined
+  const unknown = names.find((name) => !Object.hasOwn(EXAMPLES, name))
+  if (unknown) return `there is no demo '${unknown}'; there is: ${Object.keys(EXAMPLES).join(', ')}`
+  const wanted = names.length > 0 ? names : Object.keys(EXAMPLES)
+  if (wanted.every((name) => isThere(EXAMPLES[name]!.server))) return undefined
   return 'The demo needs the examples, which are not part of the npm package. Clone the repository and run: npm ci && npm start'
 }
 

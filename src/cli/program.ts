@@ -13,6 +13,7 @@ import { keysCommand } from './keys.ts'
 import { createPrinter } from './print.ts'
 import { queueCommand } from './queue.ts'
 import { restoreCommand } from './restore.ts'
+import { serveCommand } from './serve.ts'
 import { statsCommand } from './stats.ts'
 import { topCommand } from './top.ts'
 import { warmCommand } from './warm.ts'
@@ -27,6 +28,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     .description('The Redis layer for TypeScript backends, from the command line')
     .version(versionOf())
     .addCommand(demoCommand(done))
+    .addCommand(serveCommand(io))
     .addCommand(doctorCommand(io, done))
     .addCommand(statsCommand(io))
     .addCommand(topCommand(io))
@@ -83,19 +85,19 @@ function versionOf(): string {
 
 function demoCommand(done: Done): Command {
   return new Command('demo')
-    .description('bring up an example backend and show what the cache does for it (needs a clone)')
-    .argument('[names...]', 'which examples', ['tasks'])
+    .description('bring up the example backends and show what Holdfast does for them (needs a clone)')
+    .argument('[names...]', 'which examples, each with a tour; none: all of them, behind one page')
     .option('--once', 'end after the tour instead of serving until Ctrl-C')
     .option('--json', 'print the figures as JSON')
-    .option('--port <number>', 'first port to try for the backends', '3103')
-    .addHelpText('after', '\nWith REDIS_URL set, two processes share the cache over Redis.')
-    .action(async (names: string[], options: { once?: true; json?: true; port: string }) => {
-      done(
-        await demo(names, {
-          once: options.once ?? false,
-          json: options.json ?? false,
-          port: Number(options.port),
-        }),
-      )
+    .option('--port <number>', 'first port to try for the backends; 0: any', Number)
+    .addHelpText('after', '\nWith REDIS_URL set, two processes of each share their state over Redis.')
+    .action(async (names: string[], { once = false, json = false, port }: DemoFlags) => {
+      done(await demo(names, { once, json, port }))
     })
+}
+
+interface DemoFlags {
+  once?: boolean
+  json?: boolean
+  port?: number
 }

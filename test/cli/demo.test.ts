@@ -8,6 +8,16 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { freePort } from '../support/free-port.ts'
 import { startRedis, stopAllRedis } from '../support/redis-server.ts'
 
+interface State {
+  backends: {
+    name: string
+    sentences: string[]
+    urls: string[]
+    dashboard?: { url: string }
+    figures: { asked: number; failed: number }
+  }[]
+}
+
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const running = new Set<ReturnType<typeof start>>()
 
@@ -22,7 +32,7 @@ afterAll(stopAllRedis)
 
 describe('holdfast demo', () => {
   it('shows what the cache does, on process memory [S3-1]', { timeout: 150_000 }, async () => {
-    const demo = start(['--once', '--json', '--port', '0'])
+    const demo = start(['tasks', '--once', '--json', '--port', '0'])
     expect(await demo.code).toBe(0)
     const report = JSON.parse(demo.stdout())
     expect(report).toMatchObject({ demo: 'tasks', ok: true, driver: 'embedded' })
@@ -32,7 +42,7 @@ describe('holdfast demo', () => {
 
   it('shows the same over Redis with two processes [S0-5]', { timeout: 150_000 }, async () => {
     const redis = await startRedis({ password: 'hidden' })
-    const demo = start(['--once', '--port', '0'], { REDIS_URL: redis.url })
+    const demo = start(['tasks', '--once', '--port', '0'], { REDIS_URL: redis.url })
     expect(await demo.code).toBe(0)
     expect(demo.stdout()).toContain('shared by two processes')
     expect(demo.stdout()).toMatch(/100 parallel misses over two processes .* 1 upstream call\b/)
@@ -50,7 +60,7 @@ describe('holdfast demo', () => {
   })
 
   it('stays up, serves, and ends cleanly on SIGTERM', { timeout: 150_000 }, async () => {
-    const demo = start(['--port', '0'], { NO_COLOR: '1' })
+    const demo = start(['tasks', '--port', '0'], { NO_COLOR: '1' })
     await expect.poll(demo.stdout, { timeout: 100_000 }).toContain('Serving until Ctrl-C')
     expect(demo.stdout()).not.toContain('\u001b')
     const curls = demo.stdout().match(/curl .*/g)!
@@ -64,30 +74,51 @@ describe('holdfast demo', () => {
     await expect(fetch(url)).rejects.toThrow()
   })
 
-  it('leaves nothing behind when npm, which does not pass signals on, is told to end', {
-    timeout: 150_000,
+  it('shows insight, two processes over Redis [S4-2]', { timeout: 120_000 }, async () => {
+    const redis = await startRedis()
+    const demo = start(['insight', '--once', '--json', '--port', '0'], { REDIS_URL: redis.url })
+    expect(await demo.code).toBe(0)
+    const report = JSON.parse(demo.stdout())
+    expect(report).toMatchObject({ demo: 'insight', ok: true, driver: 'redis' })
+    expect(report.backends).toHaveLength(2)
+    expect(report.figures).toMatchObject({ upstreamCalls: 1, updateFresh: true, limited: true })
+  })
+
+  it('brings up all five behind one page, and leaves nothing behind when npm, which passes no signals on, is told to end', {
+    timeout: 240_000,
   }, async () => {
     const npm = start([], { NO_COLOR: '1' }, ['npm', 'start', '--silent', '--', '--port', '0'])
-    await expect.poll(npm.stdout, { timeout: 100_000 }).toContain('Serving until Ctrl-C')
-    const url = /http:\S+healthz|http:\S+tasks/.exec(npm.stdout())![0]
-    expect((await fetch(url)).status).toBe(200)
+    await expect.poll(npm.stdout, { timeout: 180_000 }).toContain('Serving until Ctrl-C')
+    const page = /http:\S+(?= {2}all of them on one page)/.exec(npm.stdout())![0]
+    expect(await (await fetch(page)).text()).toContain('Five backends on Holdfast')
+    const read = async () => (await (await fetch(`${page}state`)).json()) as State
+    const { backends } = await read()
+    expect(backends.map(({ name }) => name)).toEqual(['culi', 'chatbot', 'metrics', 'tasks', 'insight'])
+    for (const { name, sentences, urls, dashboard } of backends) {
+      expect([name, sentences.length, urls.length]).toEqual([name, 3, 1])
+      for (const url of [...urls, ...(dashboard ? [new URL('/healthz', dashboard.url).href] : [])]) {
+        expect([url, (await fetch(url)).status]).toEqual([url, 200])
+      }
+    }
+    // The visitors are about, and nobody is turned away for a fault of ours.
+    const seen = async () =>
+      (await read()).backends.every(({ figures }) => figures.asked > 8 && figures.failed === 0)
+    await expect.poll(seen, { timeout: 60_000 }).toBe(true)
     npm.child.kill('SIGTERM')
-    await expect
-      .poll(
-        () =>
-          fetch(url).then(
-            () => 'up',
-            () => 'down',
-          ),
-        { timeout: 30_000 },
-      )
-      .toBe('down')
+    for (const url of [page, ...backends.flatMap(({ urls }) => urls)]) {
+      const isUp = () =>
+        fetch(url).then(
+          () => true,
+          () => false,
+        )
+      await expect.poll(isUp, { timeout: 30_000 }).toBe(false)
+    }
   })
 
   it('says what is wrong when the Redis it was given is not there, without the password', {
     timeout: 60_000,
   }, async () => {
-    const demo = start(['--once'], { REDIS_URL: `redis://:hidden@127.0.0.1:${await freePort()}` })
+    const demo = start(['tasks', '--once'], { REDIS_URL: `redis://:hidden@127.0.0.1:${await freePort()}` })
     expect(await demo.code).toBe(2)
     expect(demo.stdout()).toMatch(/names a Redis at redis:\/\/:\*\*\*@127\.0\.0\.1:\d+.*unset REDIS_URL/)
     expect(demo.stdout() + demo.stderr()).not.toContain('hidden')
@@ -110,7 +141,7 @@ describe('holdfast demo', () => {
   it('refuses a name that it does not know', async () => {
     const demo = start(['nothing'])
     expect(await demo.code).toBe(2)
-    expect(demo.stdout()).toContain('there is: tasks')
+    expect(demo.stdout()).toContain('there is: culi, chatbot, metrics, tasks, insight')
   })
 })
 
