@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { type Holdfast, holdfast } from 'holdfast'
+import { createAdmin } from 'holdfast/admin'
 import type { Limits } from 'holdfast/limit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../test/support/until.ts'
@@ -126,6 +127,28 @@ describe('what is read from KiotViet', () => {
       expect((await culi.ask('GET', path)).source).toContain('hit')
     }
     expect(sim.calls().total - before).toBe(2)
+  })
+
+  it('shows customers to no administrator [S0-19]', async () => {
+    const own = await open()
+    const { contactNumber } = (await own.ask('GET', '/customers/9')).body as unknown as Record<string, string>
+    const { code } = (await own.ask('GET', '/products/9')).body as unknown as Record<string, string>
+    const token = 'e'.repeat(40)
+    const tokens = [{ token, edition: 'enterprise' as const, name: 'eve' }]
+    const admin = createAdmin({ holdfast: own.hf, tokens, dashboard: false })
+    const see = async (path: string) => {
+      const headers = { authorization: `Bearer ${token}` }
+      const request = new Request(`http://admin.test/api/v1/cache/${path}`, { headers })
+      return (await (await admin.fetch(request, { address: '127.0.0.1' })).json()) as Record<string, unknown>
+    }
+    const { keys } = (await see('keys')) as { keys: string[] }
+    const shown = await Promise.all(keys.map((key) => see(`key/${encodeURIComponent(key)}`)))
+    await admin.close()
+    const values = shown.map(({ value }) => value)
+    expect(values).toHaveLength(2)
+    expect(values).toContain('[redacted]')
+    const text = JSON.stringify(shown)
+    expect([text.includes(code!), text.includes(contactNumber!)]).toEqual([true, false])
   })
 
   it('is not dropped on the word of strangers', async () => {

@@ -42,6 +42,8 @@ export class Unavailable extends Problem {
   }
 }
 
+const WRITE_MS = 30_000
+const SUBSCRIBE_MS = 5_000
 const CHANGES: Record<string, Kind> = {
   product: 'products',
   stock: 'products',
@@ -115,7 +117,8 @@ export class KiotViet {
 
   async setPrice(id: number, basePrice: number, signal?: AbortSignal): Promise<void> {
     const body = JSON.stringify({ basePrice })
-    await this.#read(`/products/${id}`, { method: 'PUT', body, ...(signal && { signal }) })
+    const signals = [AbortSignal.timeout(WRITE_MS), ...(signal ? [signal] : [])]
+    await this.#read(`/products/${id}`, { method: 'PUT', body, signal: AbortSignal.any(signals) })
   }
 
   /** Drops what KiotViet says has changed. It repeats a notice that was not answered with 2xx. */
@@ -135,12 +138,13 @@ export class KiotViet {
 
   /** Asks KiotViet, once, to tell this address of changes. */
   async subscribe(url: string): Promise<void> {
-    const known = await this.#read<{ data: { url: string; type: string }[] }>('/webhooks')
+    const signal = AbortSignal.timeout(SUBSCRIBE_MS)
+    const known = await this.#read<{ data: { url: string; type: string }[] }>('/webhooks', { signal })
     for (const change of Object.keys(CHANGES)) {
       const Type = `${change}.update`
       if (known.body.data.some((hook) => hook.url === url && hook.type === Type)) continue
       const Webhook = { Type, Url: url, IsActive: true, Description: 'Culi', Secret: this.#webhookSecret }
-      await this.#read('/webhooks', { method: 'POST', body: JSON.stringify({ Webhook }) })
+      await this.#read('/webhooks', { method: 'POST', body: JSON.stringify({ Webhook }), signal })
     }
   }
 
@@ -160,12 +164,13 @@ export class KiotViet {
       const told = ['cache-status', 'age'].map((name) => [name, answer.headers.get(name) ?? ''])
       return { body: body as T, headers: Object.fromEntries(told.filter(([, value]) => value !== '')) }
     } catch (error) {
-      init.signal?.throwIfAborted()
+      const { aborted, reason } = init.signal ?? {}
       if (error instanceof Problem) throw error
+      if (aborted && reason instanceof HoldfastError) throw reason // who asked has no right to it any more
       if (error instanceof LimitExceeded) {
         throw new Unavailable(503, 'KiotViet lets nobody in for a while', error.retryAfter)
       }
-      const isLate = error instanceof HoldfastError && error.code === 'LOAD_TIMEOUT'
+      const isLate = aborted || (error instanceof HoldfastError && error.code === 'LOAD_TIMEOUT')
       throw new Unavailable(isLate ? 504 : 502, `KiotViet ${isLate ? 'takes too long' : 'cannot be reached'}`)
     }
   }
