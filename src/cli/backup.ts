@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { Command } from 'commander'
+import { encodePart } from '../base/key.ts'
 import type { Reply } from '../redis/link.ts'
 import type { RedisNode } from '../redis/port.ts'
 import { BackupLines } from './backup-file.ts'
@@ -16,7 +17,13 @@ const CHUNK = 50
 
 export function backupCommand(io: Io): Command {
   return withCommon(new Command('backup'))
-    .description('write all own keys with their TTLs to a file, by SCAN and DUMP')
+    .description(
+      'write sessions, limits, queues, tokens, run-once records and raw keys, with their TTLs, to a file',
+    )
+    .addHelpText(
+      'after',
+      '\nThe cache is left out: it loads itself again, and an entry that came back could be older than an invalidation.',
+    )
     .argument('<file>', 'where to; it holds data in the clear')
     .action(async (file: string, flags: Common) => {
       await withSession(io, flags, async (session) => {
@@ -48,7 +55,8 @@ async function backup(session: Session, file: string): Promise<number> {
     await write(lines.head(head))
     const seen = new Seen()
     let keys = 0
-    for await (const { node, names } of scanNames(session, 'hf:*', { raw: true })) {
+    const match = `hf:${encodePart(hf.namespace, 'namespace')}:*`
+    for await (const { node, names } of scanNames(session, match, { raw: true })) {
       const fresh = names.filter((name) => seen.add(name))
       for (let at = 0; at < fresh.length; at += CHUNK) {
         for (const entry of await dumped(node, fresh.slice(at, at + CHUNK))) {

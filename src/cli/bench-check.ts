@@ -72,7 +72,7 @@ export async function checkSteps(hf: Holdfast): Promise<Step[]> {
       detail: `1 hit and 1 miss were counted as ${hits} and ${misses}`,
     }
   })
-  await cache.clear()
+  await cache.deletePattern('*')
   return steps
 }
 

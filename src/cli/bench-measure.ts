@@ -80,7 +80,7 @@ export async function measure(
     }
   } finally {
     progress.end()
-    await cache.clear()
+    await cache.deletePattern('*')
   }
 }
 

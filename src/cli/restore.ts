@@ -3,7 +3,7 @@ import { RedisReplyError } from '../base/errors.ts'
 import { encodePart } from '../base/key.ts'
 import { checkBackup, type Entry, entriesOf } from './backup-file.ts'
 import { CliError, type Done, EXIT, type Io } from './io.ts'
-import { DEADLINE, isOwn } from './key-scan.ts'
+import { DEADLINE } from './key-scan.ts'
 import { Progress } from './progress.ts'
 import { type Common, type Session, withCommon, withSession } from './session.ts'
 
@@ -48,7 +48,7 @@ export function restoreCommand(io: Io, done: Done): Command {
 async function restore(session: Session, file: string, flags: RestoreFlags): Promise<Outcome> {
   const { io } = session
   const { keys } = await checkBackup(file)
-  if (!flags.foreign) await refuseForeign(session, file)
+  await refuse(session, file, flags.foreign ?? false)
   const outcome: Outcome = { file, dryRun: flags.dryRun ?? false, keys, restored: 0, kept: 0 }
   if (flags.dryRun) return outcome
   const progress = new Progress(io.stderr, 'restoring')
@@ -70,11 +70,17 @@ async function restore(session: Session, file: string, flags: RestoreFlags): Pro
   return outcome
 }
 
-/** Before anything is written: a backup may have been made to overwrite what is not ours. */
-async function refuseForeign({ hf }: Session, file: string): Promise<void> {
-  const space = encodePart(hf.namespace, 'namespace')
+/** Before anything is written: a file may have been made to overwrite what is not ours. */
+async function refuse({ hf }: Session, file: string, foreign: boolean): Promise<void> {
+  const own = `hf:${encodePart(hf.namespace, 'namespace')}:`
   for await (const { k } of entriesOf(file)) {
-    if (isOwn(k, space)) continue
+    if (k.startsWith('hf:{')) {
+      throw new CliError(
+        'the file holds entries of a cache',
+        'they could be older than an invalidation, so they are not restored: take holdfast warm; nothing was written',
+      )
+    }
+    if (foreign || k.startsWith(own)) continue
     throw new CliError(
       `the backup holds keys that are not of the namespace ${hf.namespace}`,
       'give --namespace as it was, or --foreign if you mean it; nothing was written',
@@ -83,8 +89,7 @@ async function refuseForeign({ hf }: Session, file: string): Promise<void> {
 }
 
 async function put(session: Session, { k, t, d }: Entry, replace: true | undefined): Promise<boolean> {
-  // Cache entries live where the cache role is, all else where the data role is.
-  const port = session.hf.redis!.port(k.startsWith('hf:{') ? 'cache' : 'data')
+  const port = session.hf.redis!.port('data')
   const value = Buffer.from(d, 'base64')
   const args = ['RESTORE', k, String(t), value, ...(replace ? ['REPLACE'] : [])]
   try {

@@ -77,7 +77,7 @@ export async function withSession<T>(
   }
   const hf = openHoldfast(config)
   try {
-    await hf.ready('8s')
+    await hf.ready('5s')
     const isJson = common.json ?? false
     const json = (document: unknown): void => void (isJson && writeJson(io, document))
     return await run({ io, hf, config, print, isJson, json })
