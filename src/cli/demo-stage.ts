@@ -28,7 +28,7 @@ interface StageFile {
 }
 
 export interface Performance {
-  readonly report: { readonly ok: boolean } & object
+  readonly report: { readonly ok: boolean; readonly [word: string]: unknown }
   close(): Promise<void>
 }
 
