@@ -9,6 +9,7 @@ const text = (n: number): string => `${n} ${NOISE}`
 
 const MB = 1024 * 1024
 const ENTRY = NOISE.length
+const BATCH = 20
 
 describe.each(['allkeys-lru', 'noeviction'])('a small managed server (%s)', (policy) => {
   let server: RedisServer
@@ -34,16 +35,16 @@ describe.each(['allkeys-lru', 'noeviction'])('a small managed server (%s)', (pol
     })
     await hf.ready('20s')
     const entries = (60 * MB) / ENTRY
-    for (let from = 0; from < entries; from += 40) {
-      const batch = Array.from({ length: 40 }, (_, i) => from + i)
+    for (let from = 0; from < entries; from += BATCH) {
+      const batch = Array.from({ length: BATCH }, (_, i) => from + i)
       const load = (n: number) => hf.cache.getOrSet(`report:${n}`, () => text(n), { ttl: '1h' })
       const values = await Promise.all(batch.map(load))
       for (const [i, value] of values.entries()) expect(value).toBe(text(batch[i]!))
     }
     const field = async (name: string) => Number((await hf.redis!.info('cache'))[0]?.[name])
     expect(await field('maxmemory')).toBe(30 * MB)
-    // What is on its way in and out stands in buffers, which are not the cache's.
-    expect(await field('used_memory_dataset')).toBeLessThanOrEqual(30 * MB)
+    // The server admits or refuses a script as a whole: the last batch may take it over its bound.
+    expect(await field('used_memory_dataset')).toBeLessThanOrEqual(30 * MB + BATCH * ENTRY)
     expect(hf.cache.stats().store.l1Bytes).toBeLessThanOrEqual(2 * MB)
     expect(hf.cache.stats().loadErrors).toBe(0)
     await hf.close()
