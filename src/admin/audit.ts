@@ -31,6 +31,7 @@ const KEEP = 10_000
 const KEEP_HERE = 1_000
 const STREAM = 'admin:audit'
 const LONGEST_TARGET = 600
+const LONGEST_NAME = 200
 /** Entries of refusals in a minute; whoever is refused more often must not push out what was done. */
 const MOST_REFUSALS = 120
 const MINUTE_MS = 60_000
@@ -65,6 +66,7 @@ export class Audit {
     const whole: AuditEntry = {
       at: new Date(this.#clock.wall()).toISOString(),
       ...entry,
+      who: entry.who.slice(0, LONGEST_NAME),
       target: entry.target.slice(0, LONGEST_TARGET),
       count: alike > 0 ? alike + 1 : entry.count,
     }

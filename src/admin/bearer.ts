@@ -39,6 +39,11 @@ export class BearerTokens {
     })
   }
 
+  /** Whether a token has this name. */
+  has(name: string): boolean {
+    return this.#grants.some(({ principal }) => principal.name === name)
+  }
+
   find(token: string): Principal | undefined {
     const digest = hash(token)
     let found: Principal | undefined

@@ -85,7 +85,13 @@ export class Doorkeeper {
     // No cookie is ever read, so a page elsewhere cannot act with somebody's rights.
     const [, token] = /^Bearer +([\w.~+/=-]{1,8192})$/i.exec(request.headers.get('authorization') ?? '') ?? []
     if (token === undefined) return undefined
-    return this.#tokens?.find(token) ?? (await this.#jwt?.find(token))
+    return this.#tokens?.find(token) ?? this.#signed(await this.#jwt?.find(token))
+  }
+
+  /** A subject of the provider's making is nobody whom a token of ours names. */
+  #signed(principal: Principal | undefined): Principal | undefined {
+    if (!principal || !this.#tokens?.has(principal.name)) return principal
+    return { ...principal, name: `jwt:${principal.name}` }
   }
 
   async #count(limiter: Limiter, who: string): Promise<void> {

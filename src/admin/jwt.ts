@@ -1,4 +1,4 @@
-import { InvalidOption } from '../base/errors.ts'
+import { ConfigError, InvalidOption } from '../base/errors.ts'
 import { refuseUnknown } from '../base/options.ts'
 import { isEdition } from './permissions.ts'
 import type { Principal } from './principal.ts'
@@ -68,7 +68,7 @@ export class JwtVerifier {
 
 async function loadVerifier(options: JwtOptions): Promise<Verify> {
   const jose = await import('jose').catch(() => {
-    throw new InvalidOption('jwt needs the package jose', 'run: npm i jose')
+    throw new ConfigError('jwt needs the package jose', 'run: npm i jose')
   })
   const { issuer, audience, secret, publicKey, jwksUrl } = options
   const checks = { issuer, audience, requiredClaims: ['exp'], clockTolerance: 5 }

@@ -90,7 +90,7 @@ export class LimitDirectory {
       key.endsWith(':{%stats}') ? decodeName(key.slice(prefix.length, -':{%stats}'.length)) : undefined
     const scan = (from: string | undefined) =>
       scanNodes(redis.nodes(), `${prefix}*:{%stats}`, SCAN_MS, pick, from)
-    const { names } = await namePage(scan, pageRequest(clock, { limit: MOST }))
+    const { names } = await namePage(scan, pageRequest(clock, { limit: MOST, budget: '2s' }))
     return [...new Set(names)]
   }
 

@@ -127,6 +127,17 @@ describe.each(KINDS)('tokens signed by %s', (kind) => {
   })
 })
 
+describe('tokens beside signed ones', () => {
+  it('are not confused with them: a subject that has the name of a token is told apart [S3-41]', async () => {
+    const jwt = { secret: SECRET, issuer: ISSUER, audience: AUDIENCE }
+    const { admin, ask } = await openDesk(undefined, { jwt })
+    const signed = await signer('HS256', new TextEncoder().encode(SECRET))((one) => one.setSubject('eve'))
+    const response = await admin.fetch(requestOf('GET', '/api/v1/me', signed), { address: '10.0.0.1' })
+    expect(await response.json()).toMatchObject({ name: 'jwt:eve', edition: 'business' })
+    expect((await ask('GET', '/api/v1/me', 'E')).body.name).toBe('eve')
+  })
+})
+
 describe('keys from an address', () => {
   it('are fetched once for many tokens [S3-40]', async () => {
     const jwt = { jwksUrl, issuer: ISSUER, audience: AUDIENCE }

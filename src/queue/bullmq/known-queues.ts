@@ -14,7 +14,7 @@ const SCAN_MS = 2_000
 const MOST = 100
 
 /**
- * The queues that somebody has used in this namespace, at most 100, as far as a look of a second comes.
+ * The queues that somebody has used in this namespace, at most 100, as far as a look of two seconds comes.
  * @throws RedisUnavailable, RedisTimeout
  */
 export async function knownQueues(port: RedisPort, namespace: string): Promise<readonly KnownQueue[]> {
@@ -22,7 +22,7 @@ export async function knownQueues(port: RedisPort, namespace: string): Promise<r
   const prefix = `hf:${encodePart(namespace, 'namespace')}:queue:{`
   const pick = (key: string): string => decodeName(key.slice(prefix.length, -'}:about'.length))
   const scan = (from: string | undefined) => scanNodes(port.nodes(), `${prefix}*}:about`, SCAN_MS, pick, from)
-  const { names } = await namePage(scan, pageRequest(port.clock, { limit: MOST, budget: '1s' }))
+  const { names } = await namePage(scan, pageRequest(port.clock, { limit: MOST, budget: '2s' }))
   const found = [...new Set(names)].map(async (name) => {
     const { about } = queuePlace(namespace, name, 1)
     const fixed = await port.nodeFor(about).send(['HGET', about, 'partitions'], { deadline: SCAN_MS })
