@@ -144,7 +144,7 @@ function optionsFor(
         label: name,
         stroke: colourOf(host, `--series-${colour}`),
         width: 1.75,
-        points: { show: false },
+        points: { size: 4 },
         spanGaps: false,
       })),
     ],

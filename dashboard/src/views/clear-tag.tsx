@@ -87,6 +87,7 @@ export function ClearByTag() {
 function KnownTags({ choose }: { readonly choose: (tag: string) => void }) {
   const { data } = useResource<CacheTags>(may('cache.list') ? 'cache/tags' : undefined, {
     query: { limit: 20 },
+    onward: ({ tags, cursor }) => (tags.length === 0 ? cursor : null),
   })
   if (data === undefined || data.tags.length === 0) return null
   return (

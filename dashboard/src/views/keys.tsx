@@ -22,6 +22,7 @@ export function Keys() {
   useEffect(restart, [pattern])
   const found = useResource<CacheKeys>('cache/keys', {
     query: { pattern, limit: PAGE, cursor: at.cursor },
+    onward: ({ keys, cursor }) => (keys.length === 0 ? cursor : null),
     keep: true,
   })
   return (

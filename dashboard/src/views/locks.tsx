@@ -22,6 +22,7 @@ export function Locks() {
   const at = useCursor()
   const found = useResource<LocksAnswer>('locks', {
     query: { pattern, limit: PAGE, cursor: at.cursor },
+    onward: ({ locks, cursor }) => (locks.length === 0 ? cursor : null),
     everyMs: EVERY_MS,
     keep: true,
   })

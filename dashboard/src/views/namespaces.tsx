@@ -80,7 +80,7 @@ function Rows({ rows, chosen, choose }: RowsProps) {
           kind: 'number',
           cell: ({ expiredUnreadShare }) => percent(expiredUnreadShare),
         },
-        { head: 'Keys', kind: 'number', cell: ({ keys, sampled }) => `${sampled ? '≈ ' : ''}${count(keys)}` },
+        { head: 'Keys', kind: 'number', cell: ({ keys, sampled }) => `${sampled ? '≥ ' : ''}${count(keys)}` },
         {
           head: 'Bytes',
           kind: 'number',

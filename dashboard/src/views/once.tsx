@@ -35,6 +35,7 @@ export function OnceRecords() {
   const at = useCursor()
   const found = useResource<OnceAnswer>('once', {
     query: { pattern, limit: PAGE, cursor: at.cursor },
+    onward: ({ records, cursor }) => (records.length === 0 ? cursor : null),
     everyMs: EVERY_MS,
     keep: true,
   })

@@ -103,11 +103,20 @@ function Connections({ health: { roles, since, status } }: { readonly health: He
 }
 
 const SLOW_EVERY_MS = 15_000
+const SLOW_SHOWN = 20
+const KEYS_SHOWN = 2
+
+const shortened = (keys: readonly string[]): string =>
+  keys.slice(0, KEYS_SHOWN).join(' ') +
+  (keys.length > KEYS_SHOWN ? ` and ${keys.length - KEYS_SHOWN} more` : '')
 
 function SlowLog() {
   const found = useResource<readonly SlowCommand[]>('slowlog', { everyMs: SLOW_EVERY_MS })
   return (
-    <Card title="Slow commands" note="The server's own list, its keys shortened and hashed.">
+    <Card
+      title="Slow commands"
+      note={`The latest ${SLOW_SHOWN} of the server's own list, keys shortened and hashed.`}
+    >
       <Shown of={found} what="slow commands" lines={3}>
         {(rows) =>
           rows.length === 0 ? (
@@ -115,13 +124,13 @@ function SlowLog() {
           ) : (
             <Table
               label="Slow commands"
-              rows={rows}
+              rows={rows.slice(0, SLOW_SHOWN)}
               keyOf={({ node, role, id }) => `${role} ${node} ${id}`}
               columns={[
                 { head: 'When', cell: ({ at }) => <When at={at} /> },
                 { head: 'Took', kind: 'number', cell: ({ microseconds }) => latency(microseconds / 1_000) },
                 { head: 'Command', cell: ({ command }) => <span class="mono">{command}</span> },
-                { head: 'Keys', cell: ({ keys }) => <span class="mono">{keys.join(' ')}</span> },
+                { head: 'Keys', cell: ({ keys }) => <span class="mono">{shortened(keys)}</span> },
                 { head: 'Server', cell: ({ node, role }) => `${node} (${role})` },
               ]}
             />

@@ -24,6 +24,7 @@ export function Sessions() {
   const at = useCursor()
   const found = useResource<SessionsAnswer>('sessions', {
     query: { store, user, limit: PAGE, cursor: at.cursor },
+    onward: ({ sessions, cursor }) => (sessions.length === 0 ? cursor : null),
     keep: true,
   })
   return (
