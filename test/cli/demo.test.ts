@@ -40,23 +40,24 @@ describe('holdfast demo', () => {
     expect(report.backends).toHaveLength(1)
   })
 
-  it('shows the same over Redis with two processes [S0-5]', { timeout: 150_000 }, async () => {
+  it('shows several over Redis, each with two processes [S0-5][S1-17][S4-2]', {
+    timeout: 240_000,
+  }, async () => {
     const redis = await startRedis({ password: 'hidden' })
-    const demo = start(['tasks', '--once', '--port', '0'], { REDIS_URL: redis.url })
+    const names = ['tasks', 'chatbot', 'insight']
+    const demo = start([...names, '--once', '--json', '--port', '0'], { REDIS_URL: redis.url })
     expect(await demo.code).toBe(0)
-    expect(demo.stdout()).toContain('shared by two processes')
-    expect(demo.stdout()).toMatch(/100 parallel misses over two processes .* 1 upstream call\b/)
+    expect(demo.stderr()).toContain('shared by two processes')
+    expect(demo.stderr()).toMatch(/100 parallel misses over two processes .* 1 upstream call\b/)
     expect(demo.stdout() + demo.stderr()).not.toContain('hidden')
-  })
-
-  it('shows the chatbot, two servers over Redis [S1-17]', { timeout: 60_000 }, async () => {
-    const redis = await startRedis()
-    const demo = start(['chatbot', '--once', '--json', '--port', '0'], { REDIS_URL: redis.url })
-    expect(await demo.code).toBe(0)
-    const report = JSON.parse(demo.stdout())
-    expect(report).toMatchObject({ demo: 'chatbot', ok: true, driver: 'redis' })
-    expect(report.backends).toHaveLength(2)
-    expect(report.figures).toMatchObject({ saved: true, silent: true })
+    const [tasks, chatbot, insight] = JSON.parse(demo.stdout())
+    for (const [index, report] of [tasks, chatbot, insight].entries()) {
+      expect(report).toMatchObject({ demo: names[index], ok: true, driver: 'redis' })
+      expect(report.backends).toHaveLength(2)
+    }
+    expectFigures(tasks.figures)
+    expect(chatbot.figures).toMatchObject({ saved: true, silent: true })
+    expect(insight.figures).toMatchObject({ upstreamCalls: 1, updateFresh: true, limited: true })
   })
 
   it('stays up, serves, and ends cleanly on SIGTERM', { timeout: 150_000 }, async () => {
@@ -72,16 +73,6 @@ describe('holdfast demo', () => {
     demo.child.kill('SIGTERM')
     expect(await demo.code).toBe(0)
     await expect(fetch(url)).rejects.toThrow()
-  })
-
-  it('shows insight, two processes over Redis [S4-2]', { timeout: 120_000 }, async () => {
-    const redis = await startRedis()
-    const demo = start(['insight', '--once', '--json', '--port', '0'], { REDIS_URL: redis.url })
-    expect(await demo.code).toBe(0)
-    const report = JSON.parse(demo.stdout())
-    expect(report).toMatchObject({ demo: 'insight', ok: true, driver: 'redis' })
-    expect(report.backends).toHaveLength(2)
-    expect(report.figures).toMatchObject({ upstreamCalls: 1, updateFresh: true, limited: true })
   })
 
   it('brings up all five behind one page, and leaves nothing behind when npm, which passes no signals on, is told to end', {
