@@ -13,17 +13,17 @@ export interface Member {
 }
 
 /**
- * The members of an exported interface in their order, with what their JSDoc says, and then those that
- * it has from another interface.
+ * The members of an exported interface in their order, with what their JSDoc says, and then, where
+ * asked for, those that it has from another interface.
  * @throws where the interface is not in the file
  */
-export function membersOf(path: string, type: string): Member[] {
+export function membersOf(path: string, type: string, inherited: boolean): Member[] {
   const body = bodyOf(read(path), type)
   if (body === undefined) throw new Error(`${path} has no interface ${type}`)
   const own = membersIn(body)
-  const more = /^export interface [^{]*? extends (\w+)\b(?!<)/.exec(body)?.[1]
-  const inherited = more ? membersIn(wherever(more)) : []
-  return [...own, ...inherited.filter(({ name }) => own.every((member) => member.name !== name))]
+  const more = inherited && /^export interface [^{]*? extends (\w+)\b(?!<)/.exec(body)?.[1]
+  const others = more ? membersIn(wherever(more)) : []
+  return [...own, ...others.filter(({ name }) => own.every((member) => member.name !== name))]
 }
 
 function membersIn(body: string): Member[] {
@@ -36,9 +36,9 @@ function membersIn(body: string): Member[] {
   return found
 }
 
-/** Rows for a table of options: name, meaning, default. */
-export function optionRows(path: string, type: string): string[][] {
-  return membersOf(path, type).map(({ name, meaning, fallback }) => [
+/** Rows for a table of options: name, meaning, default; with those that it has from another interface. */
+export function optionRows(path: string, type: string, inherited: boolean): string[][] {
+  return membersOf(path, type, inherited).map(({ name, meaning, fallback }) => [
     `\`${name}\``,
     cell(meaning),
     cell(fallback),
@@ -50,7 +50,8 @@ export function eventRows(): string[][] {
   const rows = new Map<string, string[]>()
   for (const path of sources()) {
     const text = read(path)
-    const declared = /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*)?^(?!.*\bhear\().*?eventChannel<(\w+)>\(\s*'(holdfast:[a-z:-]+)'/gm
+    const declared =
+      /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*)?^(?!.*\bhear\().*?eventChannel<(\w+)>\(\s*'(holdfast:[a-z:-]+)'/gm
     for (const [, comment = '', type = '', channel = ''] of text.matchAll(declared)) {
       const payload = bodyOf(text, type) ?? ''
       const more = /^export interface \w+ extends (\w+)/.exec(payload)?.[1]
@@ -75,16 +76,17 @@ function measured(section: string, heading: string): string {
 
 /**
  * A page with the rows of its tables as the source has them now. Each table follows a note that says
- * where from: `<!-- options of src/options.ts HoldfastOptions: npm run docs:tables -->`, `<!-- events: … -->`,
+ * where from: `<!-- options of src/options.ts HoldfastOptions: npm run docs:tables -->` (`own options` leaves
+ * out what is inherited), `<!-- events: … -->`,
  * `<!-- measured cache, Stampede: … -->`.
  */
 export function withTables(page: string): string {
   const table =
-    /(<!-- (options of (\S+) (\w+)|events|measured (\w+), ?(.*)): npm run docs:tables -->\n)((?:\|.*\n)*)/g
+    /(<!-- ((?:own )?options of (\S+) (\w+)|events|measured (\w+), ?(.*)): npm run docs:tables -->\n)((?:\|.*\n)*)/g
   return page.replace(table, (_, note: string, what: string, path, type, section, heading, old: string) => {
     if (section !== undefined) return note + measured(section, heading)
     const head = old.split('\n').slice(0, 2).join('\n')
-    const rows = what === 'events' ? eventRows() : optionRows(path, type)
+    const rows = what === 'events' ? eventRows() : optionRows(path, type, !what.startsWith('own '))
     return `${note}${head}\n${rows.map((cells) => `| ${cells.join(' | ')} |\n`).join('')}`
   })
 }

@@ -11,7 +11,9 @@ export interface JwtOptions {
   readonly publicKey?: string | undefined
   /** RS256: where the provider publishes its keys. Fetched at start and when it rotates. */
   readonly jwksUrl?: string | undefined
+  /** The `iss` that is demanded. */
   readonly issuer: string
+  /** The `aud` that is demanded. */
   readonly audience: string
   /** Claim that names the edition. @default 'edition' */
   readonly editionClaim?: string | undefined

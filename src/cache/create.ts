@@ -42,7 +42,9 @@ export interface CacheSetup {
   buckets?: number | undefined
   /** How long calls wait for Redis, in ms. */
   deadlines?: Partial<StoreDeadlines> | undefined
+  /** For simulation. Default the connection's, else the system's. */
   clock?: Clock | undefined
+  /** For simulation. Default the connection's, else the system's. */
   random?: Random | undefined
   /** In place of the store that the options above would make: for tests and own backends. */
   store?: CacheStore | undefined

@@ -19,12 +19,15 @@ export interface CachedOptions<Args extends unknown[] = unknown[]> extends Omit<
   key?: ((...args: Args) => string) | undefined
   /** First part of the default key. @default the function's name; methods must say it */
   prefix?: string | undefined
+  /** Tags of each result, or from the arguments. */
   tags?: readonly string[] | ((...args: Args) => readonly string[]) | undefined
 }
 
 /** What a call that succeeded invalidates. */
 export interface InvalidatesOptions<Args extends unknown[] = unknown[]> {
+  /** Tags, or from the arguments. */
   tags?: readonly string[] | ((...args: Args) => readonly string[]) | undefined
+  /** Keys, or from the arguments. */
   keys?: readonly string[] | ((...args: Args) => readonly string[]) | undefined
   /** Globs: see `Cache.deletePattern`. */
   patterns?: readonly string[] | ((...args: Args) => readonly string[]) | undefined

@@ -67,7 +67,7 @@ export interface ValueCodec {
 
 /** The words of a `set`: those of every call, whom it waits for, and the mark it was made under. */
 export interface WriteOptions extends CacheOptions {
-  /** @default 'all' */
+  /** Whom it waits for, as for an invalidation. @default 'all' */
   wait?: Wait | undefined
   /** See `Cache.mark`. */
   mark?: Mark | undefined

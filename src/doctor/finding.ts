@@ -2,7 +2,7 @@ export type Status = 'pass' | 'warn' | 'fail' | 'skip'
 
 /** What one check found. */
 export interface Finding {
-  /** `D1` to `D29`; `docs/34.doctor.md` has a paragraph on each. */
+  /** `D1` to `D29`; `docs/36.doctor.md` has a paragraph on each. */
   readonly id: string
   readonly title: string
   /** `skip`: it could not be made, or there is nothing to check; `detail` says why. */

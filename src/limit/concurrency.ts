@@ -42,6 +42,7 @@ export interface AcquireOptions {
   wait?: Duration | undefined
   /** Instead of the limiter's own: of the caller's plan. */
   limit?: number | undefined
+  /** Gives up waiting. */
   signal?: AbortSignal | undefined
 }
 

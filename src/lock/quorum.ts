@@ -19,7 +19,7 @@ export interface QuorumOptions {
    * cluster, no Sentinel.
    */
   redis: readonly RedisSource[]
-  /** @default 'app' */
+  /** First part of every key. @default 'app' */
   namespace?: string | undefined
   /** For simulation. @default the system's */
   clock?: Clock | undefined

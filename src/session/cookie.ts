@@ -14,11 +14,11 @@ export interface SessionCookieOptions {
   prefix?: 'host' | 'secure' | 'none' | undefined
   /** Sent over https only. Turn off for plain http on a developer's machine. @default true */
   secure?: boolean | undefined
-  /** @default 'Lax' */
+  /** Whether the cookie comes along from other sites. @default 'Lax' */
   sameSite?: 'Strict' | 'Lax' | 'None' | undefined
-  /** @default '/' */
+  /** Below which path it is sent. @default '/' */
   path?: string | undefined
-  /** @default none: this host only */
+  /** To which hosts it is sent. @default none: this host only */
   domain?: string | undefined
   /** Own jar per embedding site (CHIPS). @default false */
   partitioned?: boolean | undefined

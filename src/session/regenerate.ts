@@ -20,9 +20,11 @@ import type { Move, Stored } from './store.ts'
 export interface RegenerateOptions {
   /** A login: the session gets this user and a new absolute life, and the old id is dead at once. */
   user?: string | undefined
+  /** Shown by `listByUser`, at most 1 KiB. */
   info?: SessionInfo | undefined
   /** From `mark(user)`, taken before the credentials were checked: refuses if all were revoked since. */
   mark?: string | undefined
+  /** Instead of the instance's. */
   absolute?: Duration | undefined
   /** Without a login: how long the old id leads to the new one. @default the instance's `grace` */
   grace?: Duration | undefined

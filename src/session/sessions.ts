@@ -22,6 +22,7 @@ export interface CreateSessionOptions {
   mark?: string | undefined
   /** Instead of the instance's: "remember me". */
   idle?: Duration | undefined
+  /** Instead of the instance's. */
   absolute?: Duration | undefined
 }
 
