@@ -88,7 +88,7 @@ export function connect(
       {
         name: 'meta',
         match: `GET ${urls.meta}/v25.0/act_*/insights`,
-        ttl: '15m',
+        ttl: '30m',
         tags,
         limiter: turns.meta,
         limiterId,

@@ -19,7 +19,7 @@ export function cacheVerbContract(
     })
     afterAll(() => backend.close())
 
-    it('tells a cached undefined, null, 0, false and empty text from absence, on every path [P25]', async () => {
+    it('tells a cached undefined, null, 0, false and empty text from absence, on every path [P25][B5]', async () => {
       const { first, second } = await backend.open()
       for (const [i, value] of [undefined, null, 0, false, ''].entries()) {
         const key = `empty:${i}`
