@@ -343,6 +343,8 @@ describe('what cannot be', () => {
     ['GET', '/products/0', 'anna', undefined, 400],
     ['GET', '/products/abc', 'anna', undefined, 400],
     ['GET', '/products/%00', 'anna', undefined, 400],
+    ['GET', '/products/%', 'anna', undefined, 400],
+    ['GET', `/products/${'9'.repeat(2_000)}`, 'anna', undefined, 414],
     ['GET', '/products/1;drop', 'anna', undefined, 400],
     ['GET', '/products/999999', 'anna', undefined, 404],
     ['GET', '/nothing', 'anna', undefined, 404],
@@ -369,6 +371,12 @@ describe('what cannot be', () => {
     expect([answer.status, problem.status]).toEqual([status, status])
     expect(headers.get('content-type')).toContain('application/problem+json')
     expect(String(problem.detail).length).toBeGreaterThan(5)
+  })
+
+  it('is refused without a body where none was asked for', async () => {
+    const headers = { authorization: 'Bearer anna' }
+    expect((await fetch(`${culi.url}/products/0`, { method: 'HEAD', headers })).status).toBe(400)
+    expect((await fetch(`${culi.url}/products/1`, { method: 'HEAD', headers })).status).toBe(200)
   })
 
   it('a body that is no JSON is refused too', async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { type Duration, type Holdfast, HoldfastError } from 'holdfast'
 import { holdfastPlugin } from 'holdfast/fastify'
 import { rateLimitHeaders, refusal } from 'holdfast/limit'
@@ -51,7 +51,10 @@ const Call = z.object({
 })
 
 export async function createApp({ hf, shops, users, planLease = '10s' }: Parts): Promise<FastifyInstance> {
-  const app = fastify({ bodyLimit: 64 * 1024 })
+  const app = fastify({
+    bodyLimit: 64 * 1024,
+    frameworkErrors: (error, _request, reply) => void sayWhy(error, reply), // of addresses that are none
+  })
   const metrics = createMetrics({ holdfast: hf })
   const plans = new Plans(hf, planLease)
   const conversations = new Conversations(hf)
@@ -65,13 +68,7 @@ export async function createApp({ hf, shops, users, planLease = '10s' }: Parts):
   app.setNotFoundHandler(({ method, url }) => {
     throw new Problem(404, `there is no ${method} ${url.split('?')[0]}`)
   })
-  app.setErrorHandler((error: Error, _request, reply) => {
-    const problem = problemOf(error)
-    if (problem.status === 500) console.error(error)
-    if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
-    if (problem instanceof Unavailable) reply.header('retry-after', problem.retryAfter)
-    return reply.send(problem.response())
-  })
+  app.setErrorHandler((error: Error, _request, reply) => sayWhy(error, reply))
   await app.register(holdfastPlugin, { holdfast: hf })
 
   app.get('/healthz', () => {
@@ -177,6 +174,15 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, status = 422): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   throw new Problem(status, z.prettifyError(result.error).replaceAll('\n', ' '))
+}
+
+function sayWhy(error: Error, reply: FastifyReply): FastifyReply {
+  const problem = problemOf(error)
+  const { status, details } = problem
+  if (status === 500) console.error(error)
+  if (status === 401) reply.header('www-authenticate', 'Bearer')
+  if (problem instanceof Unavailable) reply.header('retry-after', problem.retryAfter)
+  return reply.code(status).type('application/problem+json').send(details)
 }
 
 function problemOf(error: Error & { statusCode?: number }): Problem {
