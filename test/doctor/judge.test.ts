@@ -295,7 +295,7 @@ describe('the verdicts on the seeds', () => {
     expect(mends.join('\n')).not.toMatch(/FLUSHALL|KEYS \*/)
   })
 
-  it('knows the Windows build of the 3 line by name [B15] [S1-9] [S4-8]', () => {
+  it('knows the Windows build of the 3 line by name [B15] [S1-9] [S1-10] [S4-8]', () => {
     const fields = { redis_version: '3.0.504', os: 'Windows  ' }
     const finding = found('D4', of({ vendor: recogniseVendor('localhost', fields), info: fields }))
     expect(finding).toMatchObject({ status: 'fail', detail: expect.stringContaining('MicrosoftArchive') })
