@@ -197,6 +197,48 @@ describe('the architecture', () => {
   })
 })
 
+/** The dashboard's own floors; of the library it knows shapes, which cost the page nothing. */
+const PAGE_FLOORS: readonly (readonly string[])[] = [
+  ['api'],
+  ['parts'],
+  ['charts'],
+  ['views'],
+  ['views.ts'],
+  ['frame.tsx'],
+  ['app.tsx'],
+  ['main.tsx'],
+]
+const PAGE_PACKAGES = /^(?:preact(?:\/hooks)?|@preact\/signals|uplot)(?:\/|$)/
+
+describe('the dashboard', () => {
+  const page = readTree(fileURLToPath(new URL('../dashboard/src', import.meta.url)), ['.ts', '.tsx'])
+  const pageFloor = (path: string) => PAGE_FLOORS.findIndex((floor) => floor.includes(unitOf(path)))
+
+  it('imports down its floors only, of the library nothing but types of the administration', () => {
+    const faults = page.flatMap(({ path, text, imports }) =>
+      imports.flatMap(({ specifier, target }) => {
+        if (target === undefined) return PAGE_PACKAGES.test(specifier) ? [] : [`${path} imports ${specifier}`]
+        if (target.startsWith('style/') || unitOf(target) === unitOf(path)) return []
+        if (!target.startsWith('..')) {
+          const isDown = pageFloor(target) >= 0 && pageFloor(target) < pageFloor(path)
+          return isDown ? [] : [`${path} imports ${target}`]
+        }
+        const isShape = /^(?:\.\.\/)+src\/(?:admin\/|face\.ts$)/.test(target)
+        const isTypeOnly = new RegExp(`^import type \\{[^}]*\\} from '${specifier}'`, 'm').test(text)
+        return isShape && isTypeOnly ? [] : [`${path} imports ${target}`]
+      }),
+    )
+    expect(faults).toEqual([])
+  })
+
+  it('has no cycles, and small files with plain names', () => {
+    expect(cyclesIn(page)).toEqual([])
+    expect(page.filter(({ lines }) => lines > 200).map(({ path }) => path)).toEqual([])
+    const names = /^(?:[a-z]+\/)?[a-z]+(?:-[a-z]+)*\.tsx?$/
+    expect(page.filter(({ path }) => !names.test(path)).map(({ path }) => path)).toEqual([])
+  })
+})
+
 describe('the rules', () => {
   const samples: [rule: keyof typeof RULES, path: string, text: string][] = [
     ['imports go down the floors only', 'base/a.ts', "import type { B } from '../redis/b.ts'"],

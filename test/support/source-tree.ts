@@ -22,10 +22,10 @@ export interface SourceFile {
   readonly imports: readonly Import[]
 }
 
-export function readTree(root: string): SourceFile[] {
+export function readTree(root: string, extensions: readonly string[] = ['.ts']): SourceFile[] {
   return readdirSync(root, { recursive: true, encoding: 'utf8' })
     .map((path) => path.replaceAll('\\', '/'))
-    .filter((path) => path.endsWith('.ts'))
+    .filter((path) => extensions.some((extension) => path.endsWith(extension)))
     .sort()
     .map((path) => sourceFile(path, readFileSync(join(root, path), 'utf8')))
 }

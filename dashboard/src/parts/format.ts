@@ -34,7 +34,12 @@ export function bytes(n: number | null | undefined): string {
 export function latency(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return NOTHING
   if (ms >= 1_000) return `${precise.format(ms / 1_000)} s`
-  return `${ms < 0.01 && ms > 0 ? '< 0.01' : precise.format(ms)} ms`
+  return `${precise.format(ms)} ms`
+}
+
+/** A latency that was measured, where nothing takes no time at all. */
+export function measured(ms: number | null | undefined): string {
+  return ms !== null && ms !== undefined && ms < 0.01 ? '< 0.01 ms' : latency(ms)
 }
 
 const SPANS: readonly (readonly [seconds: number, unit: string])[] = [

@@ -1,6 +1,6 @@
 import type { Overview } from '../../../src/admin/answers/overview.ts'
 import { access } from '../api/access.ts'
-import { bytes, count, latency, NOTHING, percent, span } from '../parts/format.ts'
+import { bytes, count, measured, NOTHING, percent, plural, span } from '../parts/format.ts'
 import { Stat, Stats } from '../parts/stat.tsx'
 
 interface Seen {
@@ -13,7 +13,11 @@ export function CacheFigures({ seen: { cache } }: Seen) {
       <Stats label="Cache">
         <Stat name="Hit rate" value="off" tone="off" note="the cache is switched off" />
         <Stat name="Loads" value={count(cache.loads)} note="each call runs its loader" />
-        <Stat name="Loader, p50" value={latency(cache.loadP50Ms)} note={`p99 ${latency(cache.loadP99Ms)}`} />
+        <Stat
+          name="Loader, p50"
+          value={measured(cache.loadP50Ms)}
+          note={`p99 ${measured(cache.loadP99Ms)}`}
+        />
       </Stats>
     )
   }
@@ -37,13 +41,13 @@ export function CacheFigures({ seen: { cache } }: Seen) {
       />
       <Stat
         name="From the cache, p50"
-        value={latency(cache.opP50Ms)}
-        note={`p99 ${latency(cache.opP99Ms)}`}
+        value={measured(cache.opP50Ms)}
+        note={`p99 ${measured(cache.opP99Ms)}`}
       />
       <Stat
         name="By the loader, p50"
-        value={latency(cache.loadP50Ms)}
-        note={`p99 ${latency(cache.loadP99Ms)}`}
+        value={measured(cache.loadP50Ms)}
+        note={`p99 ${measured(cache.loadP99Ms)}`}
       />
       <Stat
         name="Stampedes prevented"
@@ -67,7 +71,7 @@ export function SharedFigures({ seen: { redis, limits, locks, queues } }: Seen) 
       />
       <Stat
         name="Redis ping"
-        value={latency(redis?.pingMs)}
+        value={measured(redis?.pingMs)}
         note={
           redis ? `${count(redis.opsPerSecond)} ops/s, ${count(redis.connectedClients)} clients` : awayNote()
         }
@@ -83,9 +87,12 @@ export function SharedFigures({ seen: { redis, limits, locks, queues } }: Seen) 
         name="Queued"
         value={count(queues.waiting)}
         note={
-          queues.failed > 0 ? `${count(queues.failed)} dead letters` : `oldest ${span(queues.oldestSeconds)}`
+          queues.failed > 0 ? (
+            <span class="tone-warn">{plural(queues.failed, 'dead letter')}</span>
+          ) : (
+            `oldest ${span(queues.oldestSeconds)}`
+          )
         }
-        {...(queues.failed > 0 && { tone: 'warn' })}
       />
     </Stats>
   )

@@ -37,7 +37,7 @@ export function RedisHealth() {
   )
 }
 
-function Server({ data: { server, memory } }: { readonly data: CacheStatsAnswer }) {
+function Server({ data: { server, memory, stats } }: { readonly data: CacheStatsAnswer }) {
   const { maxmemory_bytes: most, used_memory_bytes: used, eviction_policy: policy } = memory
   const isEmbedded = server.version === 'embedded'
   return (
@@ -64,6 +64,11 @@ function Server({ data: { server, memory } }: { readonly data: CacheStatsAnswer 
         note={isEmbedded ? 'the least used go' : 'eviction policy'}
       />
       <Stat name="Clients" value={count(server.connected_clients)} note="connected" />
+      <Stat
+        name="Keys"
+        value={`${stats.total_keys_exact ? '' : '≥ '}${count(stats.total_keys)}`}
+        note="of the cache"
+      />
     </Stats>
   )
 }
