@@ -1,6 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Holdfast } from 'holdfast'
+import type { Admin } from 'holdfast/admin'
+import { adminHandler } from 'holdfast/hono'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
@@ -30,10 +32,12 @@ interface Parts {
   database: Database
   /** What an operator's requests carry as `Authorization: Bearer …`. */
   operatorToken: string
+  /** Mounted at `/admin`, with the dashboard. */
+  admin?: Admin | undefined
 }
 
 /** The page, new chats, and what an operator may do. The chats themselves go over sockets. */
-export function createApp({ hf, service, background, database, operatorToken }: Parts): Hono {
+export function createApp({ hf, service, background, database, operatorToken, admin }: Parts): Hono {
   const app = new Hono()
   app.use(bodyLimit({ maxSize: 1024, onError: () => new Problem(413, 'the body is over 1 KiB').response() }))
   app.notFound((c) => new Problem(404, `there is no ${c.req.method} ${c.req.path}`).response())
@@ -85,6 +89,7 @@ export function createApp({ hf, service, background, database, operatorToken }: 
   operator.get('/messages', async (c) => c.json({ messages: await database.messages(idOf(c)) }))
   app.route('/api/v1/chats/:id', operator)
 
+  if (admin) for (const path of ['/admin', '/admin/*']) app.all(path, adminHandler(admin))
   app.get('/healthz', (c) => {
     const { status, driver, since } = hf.health()
     return c.json({ status, driver, degraded: status !== 'ok', since })

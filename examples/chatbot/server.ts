@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { getRequestListener } from '@hono/node-server'
 import { configFromEnv, holdfast } from 'holdfast'
+import { createAdmin } from 'holdfast/admin'
 import { listen } from '../simulators/listen.ts'
 import { startPostgres } from '../simulators/postgres.ts'
 import { createApp } from './app.ts'
@@ -27,6 +28,8 @@ export interface ChatbotServer {
   /** Where cache and queues live, password masked. */
   target: string
   operatorToken: string
+  /** The administration's, where ADMIN_TOKEN names one. */
+  adminTokens?: { enterprise: string }
   close(): Promise<void>
 }
 
@@ -61,12 +64,24 @@ export async function startChatbot(env: NodeJS.ProcessEnv = process.env): Promis
     const service = new ChatService({ chats, conversations: new Conversations(hf), background, database })
 
     const operatorToken = env.OPERATOR_TOKEN || randomBytes(18).toString('base64url')
-    const app = createApp({ hf, service, background, database, operatorToken })
+    const token = env.ADMIN_TOKEN
+    const tokens = [{ name: 'ops', edition: 'enterprise' as const, token }]
+    const admin = token ? createAdmin({ holdfast: hf, basePath: '/admin', tokens }) : undefined
+    if (admin) started.unshift(() => admin.close())
+    const app = createApp({ hf, service, background, database, operatorToken, admin })
     const server = createServer(getRequestListener(app.fetch))
     const sockets = serveSockets(server, service, { origins: env.ORIGINS?.split(',') ?? [] })
     const { port, close: stopListening } = await listen(server, wantedPort)
     started.unshift(() => sockets.close().then(stopListening))
-    return { url: `http://127.0.0.1:${port}`, database: url, target: config.target, operatorToken, close }
+    const about = token && { adminTokens: { enterprise: token } }
+    return {
+      url: `http://127.0.0.1:${port}`,
+      database: url,
+      target: config.target,
+      operatorToken,
+      ...about,
+      close,
+    }
   } catch (error) {
     await close()
     throw error

@@ -265,6 +265,15 @@ describe.each(['embedded', 'redis'] as const)('the insight API on %s', (driver) 
     expect(await from('192.0.2.1')).toBe(200)
   })
 
+  it('is administered by who brings the token, where there is one', async () => {
+    const token = 'a-token-of-32-characters-or-more'
+    const administered = new Client((await start({ ...place(), ADMIN_TOKEN: token })).url)
+    const path = '/admin/api/v1/cache/stats'
+    expect((await administered.get(path)).status).toBe(401)
+    expect((await administered.get(path, { authorization: `Bearer ${token}` })).status).toBe(200)
+    expect((await new Client(insight.url).get(path)).status).toBe(404)
+  })
+
   it('caches nothing with CACHE_ENABLED=false and refuses nothing with RATE_LIMIT_ENABLED=false [S4-9]', async () => {
     const off = await start({ ...place(), CACHE_ENABLED: 'false', RATE_LIMIT_ENABLED: 'false' })
     const ada = await off.as('ada@acme')

@@ -6,7 +6,8 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify'
 import { type Cache, type Holdfast, HoldfastError, type Loader, MutationNotAcknowledged } from 'holdfast'
-import { holdfastPlugin } from 'holdfast/fastify'
+import type { Admin } from 'holdfast/admin'
+import { adminRoutes, holdfastPlugin } from 'holdfast/fastify'
 import { z } from 'zod'
 import { Problem } from '../tasks/problem.ts'
 import { type Accounts, teamOf } from './accounts.ts'
@@ -41,6 +42,8 @@ interface Parts {
   /** How long a session lives after its last use, in ms. */
   sessionLife: number
   secureCookie: boolean
+  /** Mounted at `/admin`, with the dashboard. */
+  admin?: Admin | undefined
 }
 
 export async function createApp(parts: Parts): Promise<FastifyInstance> {
@@ -73,6 +76,8 @@ export async function createApp(parts: Parts): Promise<FastifyInstance> {
     health: '/healthz',
     session: { sessions, initial: () => ({ history: [] }), cookie: { secure: parts.secureCookie } },
   })
+
+  if (parts.admin) await app.register(adminRoutes, { prefix: '/admin', admin: parts.admin })
 
   /** The limit of a category, for the user and for the address, whichever is used up first. */
   const limited = (category: keyof typeof LIMITS) => ({

@@ -5,6 +5,7 @@
  */
 import { pathToFileURL } from 'node:url'
 import { type Clock, holdfast } from 'holdfast'
+import { createAdmin } from 'holdfast/admin'
 import { LLM_KEY, startLlm } from '../simulators/llm.ts'
 import { startPostgres } from '../simulators/postgres.ts'
 import { Accounts } from './accounts.ts'
@@ -22,6 +23,8 @@ export interface InsightServer {
   target: string
   /** `name:password` of the account that was made up, where ACCOUNTS named none. */
   account?: string
+  /** The administration's, where ADMIN_TOKEN names one. */
+  adminTokens?: { enterprise: string }
   close(): Promise<void>
 }
 
@@ -51,12 +54,16 @@ export async function startInsight(
     const analyst = new Analyst(upstream, env.LLM_API_KEY || LLM_KEY)
     const sessionLife = Number(options.cache?.namespaces?.session_state?.ttl)
     const secureCookie = env.COOKIE_SECURE === 'true'
+    const token = env.ADMIN_TOKEN
+    const tokens = [{ name: 'ops', edition: 'enterprise' as const, token }]
+    const admin = token ? createAdmin({ holdfast: hf, basePath: '/admin', tokens }) : undefined
     const app = opened(
-      await createApp({ hf, database, analyst, accounts, connections, sessionLife, secureCookie }),
+      await createApp({ hf, database, analyst, accounts, connections, sessionLife, secureCookie, admin }),
     )
     const url = await app.listen({ host: env.HOST || '127.0.0.1', port: Number(env.PORT || 3104) })
     const account = accounts.made && `${accounts.made.user}:${accounts.made.password}`
-    return { url, upstream, database: databaseUrl, target, ...(account && { account }), close }
+    const about = { ...(account && { account }), ...(token && { adminTokens: { enterprise: token } }) }
+    return { url, upstream, database: databaseUrl, target, ...about, close }
   } catch (error) {
     await close()
     throw error

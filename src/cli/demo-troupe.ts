@@ -29,6 +29,7 @@ export class Troupe {
   #ports: Promise<unknown> = Promise.resolve()
   readonly #taken = new Set<number>()
   #count = 0
+  readonly #adminToken = randomBytes(24).toString('base64url')
   readonly #run = randomBytes(4).toString('hex')
 
   constructor(options: TroupeOptions) {
@@ -41,6 +42,7 @@ export class Troupe {
     const env = {
       HOLDFAST_NAMESPACE: this.#namespaceOf(name, example),
       WORKER: 'inline',
+      ADMIN_TOKEN: this.#adminToken,
       ENCRYPTION_KEY: process.env.ENCRYPTION_KEY || randomBytes(32).toString('base64'),
       // Services that somebody else pays for are not asked by a demo.
       ...{ UPSTREAM_URL: '', LLM_URL: '', META_URL: '', GOOGLE_ADS_URL: '', GA4_URL: '' },
