@@ -19,3 +19,15 @@ it('the README of Culi shows commands that do what it says, as they are written'
   expect(ran.length).toBeGreaterThan(20)
   expect(ran.filter((command) => !isAsSaid(command))).toEqual([])
 })
+
+it('a server with wrong settings does not start, and does not tell its secrets', async () => {
+  const why = (CULI_WORKSPACES: string) =>
+    startCuli({ PORT: '0', CULI_WORKSPACES }).then(
+      () => 'it started',
+      (error: unknown) => String(error),
+    )
+  const shop = { retailer: 'a', clientId: 'b', clientSecret: 'hush hush', users: {} }
+  expect(await why(JSON.stringify([shop]).slice(0, -3))).toBe('Error: CULI_WORKSPACES is not JSON')
+  const short = await why(JSON.stringify([shop]))
+  expect([short.includes('clientSecret'), short.includes('hush')]).toEqual([true, false])
+})

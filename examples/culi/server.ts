@@ -37,14 +37,7 @@ export interface CuliServer {
 export async function startCuli(env: NodeJS.ProcessEnv = process.env): Promise<CuliServer> {
   const config = configFromEnv(env)
   for (const warning of config.warnings) console.warn(`warning: ${warning}`)
-  const workspaces: Workspace[] = env.CULI_WORKSPACES
-    ? Workspaces.parse(JSON.parse(env.CULI_WORKSPACES))
-    : SHOPS.map(({ retailer, clientId, clientSecret }, i) => ({
-        retailer,
-        clientId,
-        clientSecret,
-        users: DEMO_USERS[i]!,
-      }))
+  const workspaces = workspacesOf(env)
 
   const simulator = env.UPSTREAM_URL
     ? undefined
@@ -81,6 +74,17 @@ export async function startCuli(env: NodeJS.ProcessEnv = process.env): Promise<C
     await simulator?.close()
     throw error
   }
+}
+
+function workspacesOf({ CULI_WORKSPACES: text }: NodeJS.ProcessEnv): Workspace[] {
+  if (!text) return SHOPS.map((shop, i) => ({ ...shop, users: DEMO_USERS[i]! }))
+  let given: unknown
+  try {
+    given = JSON.parse(text)
+  } catch {
+    throw new Error('CULI_WORKSPACES is not JSON') // the parser would quote it, secrets included
+  }
+  return Workspaces.parse(given)
 }
 
 /** All processes need the same key. Where none is given, it follows from what they have in common. */
