@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend } from './demo-backend.ts'
 import { freePort } from './demo-backend.ts'
+import { buildDashboard } from './demo-dashboard.ts'
 import { EXAMPLES, EXAMPLES_FOLDER } from './demo-examples.ts'
 import type { Troupe } from './demo-troupe.ts'
 import type { Printer } from './print.ts'
@@ -61,6 +62,8 @@ export async function perform(
   out.line(
     `  ${out.bold(stage.url)}  ${out.dim(`all of them on one page, after ${(startedMs / 1_000).toFixed(1)} s`)}`,
   )
+  if (!once && buildDashboard(ended))
+    out.line(out.dim('  building the dashboard beside it: some seconds more'))
   out.line()
   stage.traffic.start()
   const ok = !once || (await seen(stage.traffic.meters, ended))
