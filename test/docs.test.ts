@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { publicSymbols, silentMethods, withTables } from '../scripts/doc-sources.ts'
 import { ERROR_CODES } from '../src/base/errors.ts'
+import { EXAMPLES } from '../src/cli/demo-examples.ts'
 import {
   anchorsOf,
   codeBlocks,
@@ -112,5 +113,22 @@ describe('the documentation', () => {
     )
     expect(named.filter((name) => !(name in scripts))).toEqual([])
     expect(named).toContain('check')
+  })
+
+  it('names only examples and commands that exist', () => {
+    const said = (words: RegExp) =>
+      pages.flatMap((page) => [...page.text.matchAll(words)].map((match) => match[1]!))
+    const examples = said(/npm start -- ([a-z]+)/g)
+    expect(examples.length).toBeGreaterThan(0)
+    expect(examples.filter((name) => !(name in EXAMPLES))).toEqual([])
+    const cli = readdirSync(join(repositoryRoot, 'src/cli')).map((name) =>
+      readFileSync(join(repositoryRoot, 'src/cli', name), 'utf8'),
+    )
+    const known = new Set(
+      cli.flatMap((text) => [...text.matchAll(/new Command\('([a-z]+)'/g)].map(([, name]) => name)),
+    )
+    const commands = said(/`?npx holdfast ([a-z]+)/g)
+    expect(commands.length).toBeGreaterThan(3)
+    expect(commands.filter((name) => !known.has(name))).toEqual([])
   })
 })
