@@ -56,7 +56,7 @@ export class TestBrowser {
   /** A visitor with a profile of their own. `expected`: what the console may say in this visit. */
   async visit(url: string, options: BrowserContextOptions = {}, expected = /^$/): Promise<Visit> {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
-    context.setDefaultTimeout(15_000)
+    context.setDefaultTimeout(30_000)
     const page = await context.newPage()
     this.#pages.push(page)
     page.on('console', (message) => {
