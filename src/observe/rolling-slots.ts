@@ -6,6 +6,8 @@ export const STEP_SECONDS = 5
 export const MOST_SLOTS = 720
 /** The window of `overview()`, in slots that are over; the current one comes on top. */
 export const WINDOW_SLOTS = 12
+/** Namespaces of one slot; the rest is summed up as `other`. */
+const MOST_NAMESPACES = 1_000
 
 /** What is counted in a slot. */
 export const COUNTED = [
@@ -75,7 +77,8 @@ export class RollingSlots {
   readonly #details: Detail[] = []
 
   addNamespace(name: string, counts: NamespaceCounts): void {
-    addNamespace(this.#namespaces, name, counts)
+    const isKnown = this.#namespaces.has(name) || this.#namespaces.size < MOST_NAMESPACES
+    addNamespace(this.#namespaces, isKnown ? name : 'other', counts)
   }
 
   /** Ends the current slot. */

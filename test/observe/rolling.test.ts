@@ -115,6 +115,21 @@ describe('rolling windows', () => {
     expect(JSON.stringify(rolling.overview())).not.toContain('ada')
   })
 
+  it('sum up namespaces beyond a thousand, and show the fifty busiest', async () => {
+    const clock = new FakeClock()
+    const hf = keep(holdfast({ clock }))
+    const rolling = keep(createRolling(hf, { clock }))
+    for (let i = 0; i < 1_200; i++) {
+      const cache = hf.cache.namespace(`tenant-${i}`)
+      for (let n = 0; n < (i < 60 ? 3 : 1); n++) await cache.getOrSet('a', () => 1, { ttl: '1h' })
+    }
+    const { namespaces, cache } = rolling.overview()
+    expect(cache.hits + cache.misses).toBe(1_320)
+    expect(namespaces).toHaveLength(50)
+    expect(namespaces[0]).toMatchObject({ namespace: 'other', misses: 200 })
+    expect(namespaces[1]).toMatchObject({ hits: 2, misses: 1, hitRate: 66.7 })
+  })
+
   it('hear each look-up of a quiet cache, and a tenth of the time of a busy one', async () => {
     const clock = new FakeClock()
     const hf = keep(holdfast({ clock }))
