@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { createAdmin } from '../admin/admin.ts'
-import type { Holdfast } from '../holdfast.ts'
 import { CliError, type Io } from './io.ts'
-import { type Common, withSession } from './session.ts'
+import { DEADLINE, scanNames } from './key-scan.ts'
+import { type Common, type Session, withSession } from './session.ts'
 
 export interface ApiFlags extends Common {
   readonly admin?: string
@@ -21,6 +21,8 @@ export interface Api {
   call(method: string, path: string, query?: Readonly<Record<string, string | undefined>>): Promise<Answer>
   /** The namespace that a clear of everything has to name. */
   readonly namespace: string | undefined
+  /** Frees the memory of entries that a clear of everything made invalid; undefined far away. */
+  readonly free: ((tell: (freed: number) => void) => Promise<number>) | undefined
 }
 
 export const withApiOptions = (command: Command): Command =>
@@ -32,8 +34,8 @@ export const withApiOptions = (command: Command): Command =>
 export async function withApi<T>(io: Io, flags: ApiFlags, run: (api: Api) => Promise<T>): Promise<T> {
   if (flags.admin !== undefined)
     return run(remote(io, flags.admin, flags.token ?? io.env.HOLDFAST_ADMIN_TOKEN))
-  return withSession(io, flags, async ({ hf }) => {
-    const { api, close } = local(hf)
+  return withSession(io, flags, async (session) => {
+    const { api, close } = local(session)
     try {
       return await run(api)
     } finally {
@@ -43,7 +45,8 @@ export async function withApi<T>(io: Io, flags: ApiFlags, run: (api: Api) => Pro
 }
 
 /** The same routes, redaction and audit as over HTTP, without a server. */
-function local(hf: Holdfast): { api: Api; close(): Promise<void> } {
+function local(session: Session): { api: Api; close(): Promise<void> } {
+  const { hf } = session
   const token = randomBytes(32).toString('base64url')
   const admin = createAdmin({
     holdfast: hf,
@@ -56,7 +59,22 @@ function local(hf: Holdfast): { api: Api; close(): Promise<void> } {
     const request = new Request(`http://localhost${withQuery(path, query)}`, { method, headers })
     return answerOf(await admin.fetch(request, { address: '127.0.0.1' }))
   }
-  return { api: { namespace: hf.namespace, call }, close: () => admin.close() }
+  const free: Api['free'] = (tell) => unlinkEntries(session, tell)
+  return { api: { namespace: hf.namespace, free, call }, close: () => admin.close() }
+}
+
+/** A hundred names a command: the server answers others in between. */
+const UNLINK_AT_ONCE = 100
+
+async function unlinkEntries(session: Session, tell: (freed: number) => void): Promise<number> {
+  let freed = 0
+  for await (const { node, names } of scanNames(session, '*', {})) {
+    for (let at = 0; at < names.length; at += UNLINK_AT_ONCE) {
+      freed += Number(await node.send(['UNLINK', ...names.slice(at, at + UNLINK_AT_ONCE)], DEADLINE))
+      tell(freed)
+    }
+  }
+  return freed
 }
 
 function remote(io: Io, base: string, token: string | undefined): Api {
@@ -64,6 +82,7 @@ function remote(io: Io, base: string, token: string | undefined): Api {
   const root = base.replace(/\/+$/, '')
   return {
     namespace: undefined,
+    free: undefined,
     call: async (method, path, query) => {
       const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
       let response: Response

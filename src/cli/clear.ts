@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { type Api, type ApiFlags, withApi, withApiOptions } from './api.ts'
 import { CliError, type Done, EXIT, type Io } from './io.ts'
+import { Progress } from './progress.ts'
 import { confirmed, printerOf, withCommon, writeJson } from './session.ts'
 
 interface ClearFlags extends ApiFlags {
@@ -26,7 +27,15 @@ export function clearCommand(io: Io, done: Done): Command {
       if (flags.soft && flags.tag === undefined) throw new CliError('--soft is for --tag')
       if (pattern === '')
         throw new CliError('the pattern is empty', 'to drop everything give none, and --confirm <namespace>')
-      const document = await withApi(io, flags, (api) => clear(io, api, pattern, flags))
+      const document = await withApi(io, flags, async (api) => {
+        const work = new Progress(io.stderr, 'clearing')
+        work.begin()
+        try {
+          return await clear(io, api, pattern, flags, work)
+        } finally {
+          work.end()
+        }
+      })
       if (document === undefined) return done(EXIT.no)
       if (flags.json) return writeJson(io, document)
       printerOf(io, flags).line(textOf(document))
@@ -40,10 +49,12 @@ async function clear(
   api: Api,
   pattern: string | undefined,
   { tag, soft, dryRun, yes, confirm }: ClearFlags,
+  work: Progress,
 ): Promise<Document | undefined> {
   if (tag !== undefined) {
     const path = `/api/v1/cache/tags/${encodeURIComponent(tag)}`
     const counted = (await api.call('DELETE', path, { dryRun: 'true' })).body
+    work.end()
     if (dryRun) return counted
     if (
       !(await confirmed(io, `Invalidate the tag ${tag} (${String(counted.would_invalidate)} entries)?`, yes))
@@ -53,6 +64,7 @@ async function clear(
     return (await api.call('DELETE', path, { mode: soft ? 'soft' : 'hard' })).body
   }
   const counted = (await api.call('DELETE', '/api/v1/cache/clear', { pattern, dryRun: 'true' })).body
+  work.end()
   if (dryRun) return counted
   const count = String(counted.would_delete)
   if (pattern !== undefined) {
@@ -69,10 +81,10 @@ async function clear(
   if (api.namespace !== undefined && word !== api.namespace) {
     throw new CliError('that is not the name of the namespace', 'nothing was dropped')
   }
-  // The first makes everything invalid in one step; the second frees the memory.
   const { body } = await api.call('DELETE', '/api/v1/cache/clear', { confirm: word })
-  const { deleted } = (await api.call('DELETE', '/api/v1/cache/clear', { pattern: '*' })).body
-  return { ...body, deleted }
+  // Nothing of it is served any more; what is left to do is to free the memory.
+  const freed = await api.free?.((done) => work.at(done, Number(counted.would_delete)))
+  return { ...body, deleted: freed ?? counted.would_delete }
 }
 
 function textOf(document: Document): string {

@@ -25,6 +25,13 @@ export class Progress {
     this.#out.write(`\r\u001b[K${this.#what} ${bar(done, total)}`)
   }
 
+  /** For work that does not tell how far it is. */
+  begin(): void {
+    if (!this.#out.isTTY) return
+    this.#shown = true
+    this.#out.write(`\r\u001b[K${this.#what} …`)
+  }
+
   /** Takes the line away. */
   end(): void {
     if (this.#shown) this.#out.write('\r\u001b[K')

@@ -18,7 +18,9 @@ interface Outcome {
   readonly dryRun: boolean
   readonly keys: number
   restored: number
-  /** Were there already, and stayed. */
+  /** Were there already with the same value. */
+  same: number
+  /** Were there already with another value, and stayed. */
   kept: number
 }
 
@@ -39,7 +41,7 @@ export function restoreCommand(io: Io, done: Done): Command {
         session.print.line(
           outcome.dryRun
             ? `${file} is whole: ${outcome.keys} keys; nothing was written`
-            : `${outcome.restored} of ${outcome.keys} keys restored${outcome.kept > 0 ? `; ${outcome.kept} were there already (--replace overwrites them)` : ''}`,
+            : `${outcome.restored} of ${outcome.keys} keys restored${outcome.kept > 0 ? `; ${outcome.kept} were there already with another value (--replace overwrites them)` : ''}${outcome.same > 0 ? `; ${outcome.same} were there as they are` : ''}`,
         )
       })
     })
@@ -49,13 +51,13 @@ async function restore(session: Session, file: string, flags: RestoreFlags): Pro
   const { io } = session
   const { keys } = await checkBackup(file)
   await refuse(session, file, flags.foreign ?? false)
-  const outcome: Outcome = { file, dryRun: flags.dryRun ?? false, keys, restored: 0, kept: 0 }
+  const outcome: Outcome = { file, dryRun: flags.dryRun ?? false, keys, restored: 0, same: 0, kept: 0 }
   if (flags.dryRun) return outcome
   const progress = new Progress(io.stderr, 'restoring')
   const flush = async (entries: readonly Entry[]): Promise<void> => {
     const written = await Promise.all(entries.map((entry) => put(session, entry, flags.replace)))
-    for (const isNew of written) outcome[isNew ? 'restored' : 'kept']++
-    progress.at(outcome.restored + outcome.kept, keys)
+    for (const result of written) outcome[result]++
+    progress.at(outcome.restored + outcome.same + outcome.kept, keys)
   }
   let chunk: Entry[] = []
   for await (const entry of entriesOf(file)) {
@@ -88,15 +90,20 @@ async function refuse({ hf }: Session, file: string, foreign: boolean): Promise<
   }
 }
 
-async function put(session: Session, { k, t, d }: Entry, replace: true | undefined): Promise<boolean> {
+async function put(
+  session: Session,
+  { k, t, d }: Entry,
+  replace: true | undefined,
+): Promise<'restored' | 'same' | 'kept'> {
   const port = session.hf.redis!.port('data')
   const value = Buffer.from(d, 'base64')
   const args = ['RESTORE', k, String(t), value, ...(replace ? ['REPLACE'] : [])]
   try {
     await port.nodeFor(k).send(args, DEADLINE)
-    return true
+    return 'restored'
   } catch (error) {
-    if (error instanceof RedisReplyError && error.prefix === 'BUSYKEY') return false
-    throw error
+    if (!(error instanceof RedisReplyError) || error.prefix !== 'BUSYKEY') throw error
+    const there = await port.nodeFor(k).send(['DUMP', k], { ...DEADLINE, as: 'bytes' })
+    return Buffer.isBuffer(there) && there.equals(value) ? 'same' : 'kept'
   }
 }

@@ -382,7 +382,10 @@ describe('holdfast backup and restore', () => {
       expect(after.get(key)!.value).toBe(value)
       expect(Math.abs(after.get(key)!.ttl - ttl)).toBeLessThan(30_000)
     }
+    const twice = (await on('restore', file, '--json')).json()
+    expect(twice).toMatchObject({ restored: 0, kept: 0 })
     expect((await users.load(session.id))?.data.name).toBe('Ada')
+    await hf.redis!.command('SET', 'note:7', 'changed since')
     const again = await on('restore', file)
     expect(again).toMatchObject({ code: 1, out: expect.stringContaining('there already') })
     expect((await on('restore', file, '--replace')).code).toBe(0)

@@ -16,7 +16,7 @@ const PATIENT = { connect: '10s', read: '10s', write: '10s' } as const
 
 async function reportOn(redis: HoldfastOptions['redis'], options: ExamineOptions = {}): Promise<Report> {
   await using hf = holdfast({ redis, namespace: 'shop', deadlines: PATIENT })
-  return await examine(hf, { redis, connectMs: 2_500, ...options })
+  return await examine(hf, { redis, connectMs: 1_500, ...options })
 }
 
 const finding = (report: Report, id: string) => report.findings.find((candidate) => candidate.id === id)!
