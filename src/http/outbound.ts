@@ -1,8 +1,9 @@
 import { Closed, HoldfastError, InvalidOption, LoadTimeout } from '../base/errors.ts'
 import type { CacheOptions } from '../cache/options.ts'
 import { type Answer, named, toResponse } from './outbound-answer.ts'
+import { headInTime } from './outbound-deadline.ts'
 import { OutboundCounters, type OutboundStats } from './outbound-events.ts'
-import { UpstreamFailure } from './outbound-failure.ts'
+import { type FailureKind, UpstreamFailure } from './outbound-failure.ts'
 import { carriesCredential, digestOf } from './outbound-key.ts'
 import { initOf, OutboundLoad } from './outbound-load.ts'
 import type { OutboundOptions } from './outbound-options.ts'
@@ -229,29 +230,44 @@ class Caller {
       const id = route.limiter && route.limiterId?.(bareRequest(route, head))
       await route.limiter?.acquire({ id, signal: init.signal })
       trip.counters.counts.fetches++
-      const reply = await this.#send(head.url.href, init)
+      const { clock } = this.#options.cache.core
+      const reply = await headInTime(this.#send, head.url.href, init, { clock, ms: route.hardMs })
       await route.limiter?.observe(reply.headers, { id })
       trip.end('bypass', reply.status, why)
       return asResponse(reply)
     } catch (error) {
-      trip.end('failure', undefined, error instanceof HoldfastError ? 'quota' : 'network')
+      trip.end('failure', undefined, error instanceof LoadTimeout ? 'timeout' : kindOf(error))
       throw error
     }
   }
 
   async #write(route: Route, head: RequestHead, trip: Trip): Promise<Response> {
-    const response = await this.#straight(route, head, asGiven(head), trip, 'write')
-    if (response.status >= 400) return response
     const { invalidates } = route
+    const { cache } = this.#options
     const tags =
       typeof invalidates === 'function' ? invalidates(bareRequest(route, head)) : (invalidates ?? [])
-    // The write has happened: a caller who saw it fail would do it again.
-    await this.#options.cache.invalidateTag(tags).catch(() => {
+    // The write has happened, or may have: a caller who saw this fail would do it again.
+    const unacknowledged = () => {
       trip.counters.counts.unacknowledged++
-    })
+    }
+    let response: Response
+    try {
+      response = await this.#straight(route, head, asGiven(head), trip, 'write')
+    } catch (error) {
+      // Nobody knows whether it was done. What was kept may still stand in while the upstream is away.
+      if (!isUnsent(error)) await cache.expireTag(tags).catch(unacknowledged)
+      throw error
+    }
+    if (response.status < 400) await cache.invalidateTag(tags).catch(unacknowledged)
     return response
   }
 }
+
+/** A limiter that gave no turn: the upstream has seen nothing. */
+const isUnsent = (error: unknown): boolean =>
+  error instanceof HoldfastError && !(error instanceof LoadTimeout)
+
+const kindOf = (error: unknown): FailureKind => (isUnsent(error) ? 'quota' : 'network')
 
 /** A refusal of the credential: with a stated identity, callers of one key may bear different ones. */
 const isPersonal = ({ status }: Answer): boolean => status === 401 || status === 403 || status === 407

@@ -421,6 +421,32 @@ describe('invalidation', () => {
     expect(await read()).not.toBe(first)
   })
 
+  it.each([
+    ['hangs', '50ms', { code: 'LOAD_TIMEOUT' }],
+    ['is cut off', '30s', { name: 'TypeError' }],
+  ])('a write that %s may have been done: what it would change is stale', async (how, hard, refusal) => {
+    origin.answer((seen, response) => {
+      if (seen.method === 'GET') response.end(String(origin.calls()))
+      else if (how === 'is cut off') response.destroy()
+    })
+    const match = `${origin.url}/products*`
+    const call = outbound(fetch, {
+      cache: createCache(),
+      identity: 'shared',
+      routes: [
+        { name: 'read', match: `GET ${match}`, ttl: '5m', stale: '5m', tags: ['products'] },
+        { name: 'write', match: `PUT ${match}`, invalidates: ['products'], timeout: { hard } },
+      ],
+    })
+    const read = async () => (await call(`${origin.url}/products/1`)).headers.get('cache-status')
+    await read()
+    expect(await read()).toMatch(/hit/)
+    await expect(call(`${origin.url}/products/1`, { method: 'PUT', body: '{}' })).rejects.toMatchObject(
+      refusal,
+    )
+    expect(await read()).toMatch(/stale/)
+  })
+
   it('one key by name, and one answer by asking anew', async () => {
     const { call, cache } = embedded(origin)
     const n = async (init?: RequestInit) =>
@@ -458,6 +484,21 @@ describe('what passes the cache by', () => {
       'x-a': '1',
       'content-type': 'text/plain;charset=UTF-8',
     })
+  })
+})
+
+describe('a request that passes the cache by', () => {
+  it('waits for the head of its answer no longer than timeout.hard, and for its body as long as it comes', async () => {
+    origin.answer((seen, response) => {
+      if (seen.path === '/never') return
+      response.write('be')
+      setTimeout(() => response.end('gin'), 200)
+    })
+    const { call } = embedded(origin, { timeout: { hard: '100ms' } })
+    const init = { headers: { range: 'bytes=0-9' } }
+    await expect(call(`${origin.url}/never`, init)).rejects.toMatchObject({ code: 'LOAD_TIMEOUT' })
+    expect(await (await call(`${origin.url}/slow`, init)).text()).toBe('begin')
+    expect(call.stats().all).toMatchObject({ requests: 2, failures: 1 })
   })
 })
 
