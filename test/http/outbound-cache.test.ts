@@ -422,8 +422,8 @@ describe('invalidation', () => {
   })
 
   it.each([
-    ['hangs', '50ms', { code: 'LOAD_TIMEOUT' }],
-    ['is cut off', '30s', { name: 'TypeError' }],
+    ['hangs', 50, { code: 'LOAD_TIMEOUT' }],
+    ['is cut off', 30_000, { name: 'TypeError' }],
   ])('a write that %s may have been done: what it would change is stale', async (how, hard, refusal) => {
     origin.answer((seen, response) => {
       if (seen.method === 'GET') response.end(String(origin.calls()))
