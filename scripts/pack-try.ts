@@ -67,7 +67,10 @@ if (flags.has('--nodes')) {
 }
 
 if (flags.has('--audit')) {
-  const { status, stdout, stderr } = spawnSync('npm', ['audit'], { cwd: root, encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync('npm', ['audit', '--loglevel=warn'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
   if (/audit endpoint returned an error/.test(stderr))
     say('npm audit: NOT asked, this registry has no such service')
   else if (status === 0) say(`npm audit: ${stdout.trim().split('\n').at(-1)}`)
