@@ -53,8 +53,16 @@ export class TestBrowser {
     return new TestBrowser(await chromium.launch({ executablePath, args: ARGUMENTS.split(' ') }))
   }
 
-  /** A visitor with a profile of their own. `expected`: what the console may say in this visit. */
-  async visit(url: string, options: BrowserContextOptions = {}, expected = /^$/): Promise<Visit> {
+  /**
+   * A visitor with a profile of their own. `expected`: what the console may say in this visit; `token`:
+   * what this tab was signed in with before.
+   */
+  async visit(
+    url: string,
+    options: BrowserContextOptions = {},
+    expected = /^$/,
+    token?: string,
+  ): Promise<Visit> {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
     context.setDefaultTimeout(30_000)
     const page = await context.newPage()
@@ -68,6 +76,7 @@ export class TestBrowser {
       if (!request.url().startsWith(new URL(url).origin)) this.#complaints.push(`asked ${request.url()}`)
     })
     await page.addInitScript(WATCH)
+    if (token) await page.addInitScript(`sessionStorage.setItem('holdfast-token', '${token}')`)
     await page.goto(url)
     return {
       page,

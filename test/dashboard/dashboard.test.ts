@@ -74,12 +74,12 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
     built?.remove()
   })
 
-  const enter = (place = '', options = {}, token = ADMIN, expected?: RegExp): Promise<Visit> =>
-    browser.visit(`${server.page}#token=${token}`, options, expected).then(async (visit) => {
-      await visit.page.locator('#nav').waitFor({ state: 'attached' })
-      if (place !== '') await visit.page.evaluate(`location.hash = ${JSON.stringify(place)}`)
-      return visit
-    })
+  /** Signed in, at a view. */
+  const enter = async (place = '#/', options = {}, token = ADMIN, expected?: RegExp): Promise<Visit> => {
+    const visit = await browser.visit(server.page + place, options, expected, token)
+    await visit.page.locator('#nav').waitFor({ state: 'attached' })
+    return visit
+  }
   const row = (page: Page, text: string) => page.getByRole('row').filter({ hasText: text })
   const press = (page: Page, name: string | RegExp) =>
     page.getByRole('button', { name, exact: typeof name === 'string' }).click()
@@ -113,7 +113,8 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   it('takes a token from the address once, and out of it at once', async () => {
-    const { page } = await enter()
+    const { page } = await browser.visit(`${server.page}#token=${ADMIN}`)
+    await page.getByRole('heading', { name: 'Overview' }).waitFor()
     expect(page.url()).toBe(`${server.page}#/`)
     expect(await page.evaluate('history.length')).toBeLessThanOrEqual(2)
     await page.reload()
@@ -356,7 +357,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   it('says so to somebody whose role includes nothing', async () => {
-    const { page } = await enter('', {}, NOBODY)
+    const { page } = await enter('#/', {}, NOBODY)
     await page.getByText('Not included in your role').waitFor()
     expect(await page.getByText('no access').count()).toBe(VIEWS.length)
     await press(page, 'Sign out')
@@ -402,7 +403,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
 
   it('has no fault that axe finds, light and dark, and fits into 360 pixels, in every view and with a question open', async () => {
     for (const colorScheme of ['light', 'dark'] as const) {
-      const visit = await enter('', { colorScheme })
+      const visit = await enter('#/', { colorScheme })
       const { page } = visit
       // All that can be another in the dark are the colours.
       const other = colorScheme === 'dark' ? 'colours' : undefined
@@ -467,7 +468,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   it('follows the system between light and dark, and stays as it is told', async () => {
-    const { page } = await enter('', { colorScheme: 'light' })
+    const { page } = await enter('#/', { colorScheme: 'light' })
     const ground = () => page.evaluate<string>('getComputedStyle(document.body).backgroundColor')
     const light = await ground()
     await page.emulateMedia({ colorScheme: 'dark' })
@@ -480,7 +481,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   it('opens its navigation where it is narrow, and closes it with a choice', async () => {
-    const { page } = await enter('', { viewport: { width: 360, height: 740 } })
+    const { page } = await enter('#/', { viewport: { width: 360, height: 740 } })
     const keys = page.getByRole('link', { name: 'Keys' })
     expect(await keys.isVisible()).toBe(false)
     await press(page, 'Menu')
@@ -491,7 +492,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
 
   it('says that the server is gone, and goes on by itself when it is back', async () => {
     const port = Number(new URL(server.page).port)
-    const { page } = await enter('', {}, ADMIN, /Failed to load resource|ERR_/)
+    const { page } = await enter('#/', {}, ADMIN, /Failed to load resource|ERR_/)
     await page.locator('.live').filter({ hasText: 'Live' }).waitFor()
     await server.close()
     await page.getByText('The server does not answer').waitFor()
@@ -501,7 +502,7 @@ describe.skipIf(!executablePath)('the dashboard, in a browser', { timeout: 90_00
   })
 
   it('[S3-34] says that Redis is gone, and that it is back', async () => {
-    const { page } = await enter('', {}, ADMIN, REFUSED)
+    const { page } = await enter('#/', {}, ADMIN, REFUSED)
     await page.getByText('All is well').waitFor()
     await redis.kill()
     await hf.cache.get('user:1').catch(() => undefined)

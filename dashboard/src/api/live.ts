@@ -22,7 +22,7 @@ const KEEP_HAPPENINGS = 30
 /** Without a byte for this long the connection counts as dead: heartbeats come more often. */
 const SILENCE_MS = 20_000
 const FIRST_WAIT_MS = 1_000
-const LONGEST_WAIT_MS = 10_000
+const LONGEST_WAIT_MS = 5_000
 const POLL_MS = 4_000
 
 let running: AbortController | undefined
