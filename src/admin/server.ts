@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type Clock, systemClock } from '../base/clock.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { InvalidOption } from '../base/errors.ts'
 import { type Admin, type AdminOptions, createAdmin } from './admin.ts'
 import { answerNode } from './node.ts'
@@ -29,6 +29,7 @@ export interface AdminServer {
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
 /** Longest that an answer other than a stream may take to end once the server closes, ms. */
 const GRACE_MS = 5_000
+const SWEEP_MS = 20
 const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
 
@@ -94,7 +95,14 @@ async function end(admin: Admin, server: Server, clock: Clock): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve())
   })
-  server.closeIdleConnections()
+  // A connection whose stream has just ended is idle a moment later, and would be kept for the next request.
+  let next: Timer
+  const sweep = () => {
+    server.closeIdleConnections()
+    next = clock.after(SWEEP_MS, sweep)
+  }
+  sweep()
   await closed
+  next!.cancel()
   cut.cancel()
 }
