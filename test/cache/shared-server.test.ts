@@ -114,6 +114,17 @@ describe('the cache on a server that others use too', () => {
     expect(await cache.getMany([...odd, 'other:a b'])).toEqual(new Map([['other:a b', 1]]))
   })
 
+  it('stores what was just loaded, although the instance closes at once', async () => {
+    const namespace = freshNamespace()
+    const deadlines = { connect: '10s', read: '10s', write: '10s' } as const
+    const keys = Array.from({ length: 200 }, (_, i) => `k${i}`)
+    const hf = holdfast({ redis: redis.url, namespace, cache: { l1: false }, deadlines })
+    await hf.ready('20s')
+    await Promise.all(keys.map((key) => hf.cache.getOrSet(key, () => 1, { ttl: '1m' })))
+    await hf.close()
+    expect(await redis.cli('EXISTS', ...keys.map((key) => `hf:{${namespace}:0}:e:${key}`))).toBe(keys.length)
+  })
+
   it('logs in with the password of the URL, whatever signs it holds, and shows it nowhere [S4-39]', async () => {
     const password = 'p@ss:w/rd?#%'
     const locked = await startRedis({ password })

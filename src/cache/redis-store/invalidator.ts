@@ -25,7 +25,7 @@ interface Step {
 }
 
 /** Redis unpacks at most some thousands of arguments; this stays far below and keeps pauses short. */
-const NAMES_PER_STEP = 1_000
+const NAMES_PER_STEP = 250
 
 type Eval = Pick<RedisNode, 'eval' | 'incarnation'>
 

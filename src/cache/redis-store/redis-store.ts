@@ -340,6 +340,7 @@ class RedisStore implements CacheStore {
 
   async close(): Promise<void> {
     this.#offTopology()
+    await this.#writer.settled()
     this.#invalidator.close()
     await this.#coherence.close()
     for (const detach of this.#attached.values()) detach()

@@ -43,6 +43,7 @@ export class Writer {
   readonly #newId: () => string
   readonly #leases = new Map<Bucket, TickBatch<LeaseRequest, LeaseVerdict>>()
   readonly #fills = new Map<Bucket, TickBatch<FillRequest, FillReply>>()
+  readonly #filling = new Set<Promise<FillReply>>()
 
   constructor(parts: {
     copies: LocalCopies | undefined
@@ -84,10 +85,19 @@ export class Writer {
       this.hold(bucket, lease, 0).catch((error) => this.#tally.failed(error))
       return { state: 'bypassed', cause: this.#tally.bypassed('OOM kept free for what must not be lost') }
     }
-    return batchOf(this.#fills, bucket, this.#time, (requests) => this.#askFills(bucket, requests)).add({
-      lease,
-      draft,
-    })
+    const batch = batchOf(this.#fills, bucket, this.#time, (requests) => this.#askFills(bucket, requests))
+    const reply = batch.add({ lease, draft })
+    this.#filling.add(reply)
+    try {
+      return await reply
+    } finally {
+      this.#filling.delete(reply)
+    }
+  }
+
+  /** Resolves when the fills on their way have been answered or given up: nobody waits for them otherwise. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#filling)
   }
 
   /** Keeps the lease for another `LEASE_MS`, or with 0 gives it back. */
