@@ -119,8 +119,8 @@ export interface CacheExplanation {
   readonly bytes: number
   readonly etag: string | null
   readonly loadMs: number | null
-  /** Who stored it, as far as this process saw it. */
-  readonly writtenBy: 'this process' | 'another process' | null
+  /** Who stored it; unknown where this administration did not see it: before it began, or elsewhere. */
+  readonly writtenBy: 'this process' | 'unknown' | null
   /** A load runs: here, anywhere. Reloads rest after a failure. */
   readonly loading: boolean
   readonly leased: boolean

@@ -44,6 +44,7 @@ async function explain(context: RouteContext): Promise<CacheExplanation> {
   }))
   const refusedBy = enabled ? (found.reason === undefined ? null : (RULES[found.reason] ?? null)) : 'off'
   const isThere = found.tier !== 'none'
+  const isOwn = hf.health().driver === 'embedded' || services.watcher.wrote(found.name)
   return {
     key: params.key!,
     verdict: enabled
@@ -69,7 +70,7 @@ async function explain(context: RouteContext): Promise<CacheExplanation> {
     bytes: found.bytes,
     etag: found.etag ?? null,
     loadMs: found.loadMs ?? null,
-    writtenBy: isThere ? (services.watcher.wrote(found.name) ? 'this process' : 'another process') : null,
+    writtenBy: isThere ? (isOwn ? 'this process' : 'unknown') : null,
     loading: found.loading,
     leased: found.leased,
     heldOff: found.heldOff,
