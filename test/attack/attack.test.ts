@@ -8,7 +8,7 @@ import { attack, describeTally, type Tally } from './run.ts'
 
 /** Seconds per attack; raise HOLDFAST_TEST_SCALE for a longer one. */
 const SCALE = Number(process.env.HOLDFAST_TEST_SCALE ?? 1)
-const SECONDS = 20 * SCALE
+const SECONDS = 14 * SCALE
 const TIMEOUT = SECONDS * 1_000 + 90_000
 
 const lines: string[] = []
