@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { compileGlob } from '../../src/base/glob.ts'
 import {
   boundName,
   decodeName,
@@ -10,7 +11,6 @@ import {
   isPlainName,
   redactName,
 } from '../../src/base/key.ts'
-import { compileGlob } from '../../src/base/glob.ts'
 
 const names = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 40 })
