@@ -31,7 +31,7 @@ import { bucketOf, createLayout } from './layout.ts'
 import { LocalCopies } from './local-copies.ts'
 import { MemoryGuard } from './memory-guard.ts'
 import { Reader } from './reader.ts'
-import { type ScanPlace, scanKeys, scanTags } from './scan.ts'
+import { RecentNames, type ScanPlace, scanKeys, scanTags } from './scan.ts'
 import { MARK } from './scripts.ts'
 import { CLUSTER_BUCKETS, DEADLINES, START_PATIENCE_MS, type StoreDeadlines } from './settings.ts'
 import { StoreTime } from './store-time.ts'
@@ -258,11 +258,12 @@ class RedisStore implements CacheStore {
       const step = { mode: 'pattern', keys: [], tags: [], pattern: glob } as const
       await allOrFirstFailure(this.#buckets.map((bucket) => this.#invalidator.run(bucket, step, 'commit')))
     }
-    const found = new Set<string>()
+    const seen = new RecentNames()
+    let count = 0
     try {
       for await (const { keys } of this.scan(glob)) {
-        const fresh = keys.filter((key) => !found.has(key))
-        for (const key of fresh) found.add(key)
+        const fresh = keys.filter((key) => seen.isNew(key))
+        count += fresh.length
         if (!dryRun && fresh.length > 0) await this.#step(fresh, [], soft ? 'soft' : 'hard', 'commit')
       }
       if (!dryRun && wait === 'all') {
@@ -274,7 +275,7 @@ class RedisStore implements CacheStore {
       if (dryRun || error instanceof NotAcknowledged) throw error
       throw new NotAcknowledged('the scan for the pattern broke off', { cause: error })
     }
-    return found.size
+    return count
   }
 
   async fence(what: { keys: readonly string[]; tags: readonly string[] }, ms: number): Promise<Fence> {

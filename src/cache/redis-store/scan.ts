@@ -38,3 +38,25 @@ function firstOf(
     return undefined
   }
 }
+
+/** Most names that are remembered: some 10 MB. */
+const REMEMBERED = 100_000
+
+/**
+ * Tells a name that SCAN lists a second time, as it may while the server resizes its table, as long as
+ * it comes back within the last 50,000 to 100,000: a count must not take memory for each of a million.
+ */
+export class RecentNames {
+  #young = new Set<string>()
+  #old = new Set<string>()
+
+  isNew(name: string): boolean {
+    if (this.#young.has(name) || this.#old.has(name)) return false
+    if (this.#young.size >= REMEMBERED / 2) {
+      this.#old = this.#young
+      this.#young = new Set()
+    }
+    this.#young.add(name)
+    return true
+  }
+}
