@@ -38,7 +38,9 @@ function card(backend, dashboardCode) {
   article.append(links, make('dl'), lines('The lines that matter', backend.code))
   if (backend.dashboard) {
     const p = make('p')
-    p.append(make('a', 'Its dashboard', { href: backend.dashboard.url }), ', with the token ')
+    // A fragment is sent to no server, and the dashboard takes it out of the address at once.
+    const href = `${backend.dashboard.url}#token=${encodeURIComponent(backend.dashboard.token)}`
+    p.append(make('a', 'Its dashboard', { href }), ', live. Its API takes the token ')
     p.append(make('code', backend.dashboard.token))
     article.append(p, lines('The six lines that mount it', dashboardCode))
   }

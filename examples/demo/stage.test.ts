@@ -92,7 +92,8 @@ describe.skipIf(!executablePath)('the page over all backends, in a browser', { t
       await page.goto(stage.url)
       await page.getByRole('heading', { name: 'Tasks' }).waitFor()
       await page.getByRole('link', { name: `${tasks.url}/api/v1/tasks` }).waitFor()
-      await page.getByRole('link', { name: 'Its dashboard' }).waitFor()
+      const dashboard = await page.getByRole('link', { name: 'Its dashboard' }).getAttribute('href')
+      expect(new URL(dashboard!).hash).toMatch(/^#token=.+/)
       await page.getByText('The six lines that mount it').click()
       await page.getByText("import { createAdmin } from 'holdfast/admin'").waitFor()
       const audit = await page.evaluate<{
