@@ -34,11 +34,8 @@ export interface Reading<T> {
 
 /** KiotViet has nothing for us, and we have kept nothing. */
 export class Unavailable extends Problem {
-  readonly retryAfter: number
-
   constructor(status: 502 | 503 | 504, detail: string, retryAfterMs = 1_000) {
-    super(status, detail)
-    this.retryAfter = Math.ceil(retryAfterMs / 1_000)
+    super(status, detail, Math.ceil(retryAfterMs / 1_000))
   }
 }
 

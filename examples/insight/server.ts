@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { type Clock, holdfast } from 'holdfast'
 import { createAdmin } from 'holdfast/admin'
 import { LLM_KEY, startLlm } from '../simulators/llm.ts'
+import { openedParts } from '../simulators/opened.ts'
 import { startPostgres } from '../simulators/postgres.ts'
 import { Accounts } from './accounts.ts'
 import { Analyst } from './analyst.ts'
@@ -39,14 +40,7 @@ export async function startInsight(
   const connections = new Connections(encryptionKey, env.PG_HOSTS)
   const hf = holdfast({ ...options, clock })
 
-  const started: { close(): Promise<unknown> }[] = [hf]
-  const opened = <T extends { close(): Promise<unknown> }>(part: T): T => {
-    started.unshift(part)
-    return part
-  }
-  const close = async () => {
-    for (const part of started.splice(0)) await part.close()
-  }
+  const { opened, close } = openedParts(hf)
   try {
     const upstream = env.LLM_URL || opened(await startLlm()).url
     const databaseUrl = env.DATABASE_URL || opened(await startPostgres()).url

@@ -1,5 +1,5 @@
 import type { Cache, Loader, WarmEntry, WarmReport } from 'holdfast'
-import { Problem } from './problem.ts'
+import { Problem } from '../tasks/problem.ts'
 import { type Range, rangeOf } from './range.ts'
 import { type Ask, type Report, type Row, SOURCES, type Source } from './sources.ts'
 

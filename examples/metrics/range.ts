@@ -1,4 +1,4 @@
-import { Problem } from './problem.ts'
+import { Problem } from '../tasks/problem.ts'
 
 /** Days, both included, as `2026-11-20`. */
 export interface Range {

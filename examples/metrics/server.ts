@@ -14,6 +14,7 @@ import { DEVELOPER_TOKEN, startGoogleAds } from '../simulators/google-ads.ts'
 import { GOOGLE_CLIENT } from '../simulators/google-oauth.ts'
 import { listen } from '../simulators/listen.ts'
 import { META_TOKEN, startMeta } from '../simulators/meta.ts'
+import { openedParts } from '../simulators/opened.ts'
 import type { Simulator } from '../simulators/simulator.ts'
 import { createApp } from './app.ts'
 import { Dashboard, type Manifest } from './dashboard.ts'
@@ -41,14 +42,7 @@ export async function startMetrics(
   const logger = pino({ level: env.LOG_LEVEL || 'warn' })
   const hf = holdfast({ namespace: 'metrics', logger, ...config.options, ...more })
 
-  const started: { close(): unknown }[] = [hf]
-  const opened = <T extends { close(): unknown }>(part: T): T => {
-    started.unshift(part)
-    return part
-  }
-  const close = async () => {
-    for (const part of started.splice(0)) await part.close()
-  }
+  const { opened, close } = openedParts(hf)
   const simulated = async (nth: number, start: (at: { port: number }) => Promise<Simulator>) => {
     const port = Number(env.SIMULATOR_PORT || 0)
     const { url } = opened(await start({ port: port && port + nth }))

@@ -1,7 +1,7 @@
 import type { Holdfast } from 'holdfast'
 import { outbound } from 'holdfast/http'
 import type { Tokens } from 'holdfast/token'
-import { Problem } from './problem.ts'
+import { Problem } from '../tasks/problem.ts'
 import type { Quotas } from './quota.ts'
 import type { Range } from './range.ts'
 

@@ -13,7 +13,13 @@ export function zipf(size: number, skew: number, random: () => number): () => nu
   }
   return () => {
     const at = random() * sum
-    return upTo.findIndex((bound) => at <= bound)
+    let low = 0
+    for (let high = size - 1; low < high; ) {
+      const middle = (low + high) >> 1
+      if (upTo[middle]! < at) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 }
 

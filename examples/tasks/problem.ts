@@ -3,10 +3,13 @@ import { STATUS_CODES } from 'node:http'
 /** Thrown anywhere in a handler or a loader; `app.onError` turns it into an RFC 9457 answer. */
 export class Problem extends Error {
   readonly status: number
+  /** Seconds, for `Retry-After`. */
+  readonly retryAfter: number | undefined
 
-  constructor(status: number, detail: string) {
+  constructor(status: number, detail: string, retryAfter?: number) {
     super(detail)
     this.status = status
+    this.retryAfter = retryAfter
   }
 
   get details(): object {

@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { getRequestListener } from '@hono/node-server'
 import { configFromEnv, holdfast } from 'holdfast'
 import { listen } from '../simulators/listen.ts'
+import { openedParts } from '../simulators/opened.ts'
 import { startPostgres } from '../simulators/postgres.ts'
 import { startSlowUpstream } from '../simulators/slow-upstream.ts'
 import { type AdminTokens, administration, adminTokens } from './administration.ts'
@@ -31,14 +32,7 @@ export async function startTasks(env: NodeJS.ProcessEnv = process.env): Promise<
   for (const warning of config.warnings) console.warn(`warning: ${warning}`)
   const hf = holdfast({ namespace: 'tasks', ...config.options })
 
-  const started: { close(): Promise<unknown> }[] = [hf]
-  const opened = <T extends { close(): Promise<unknown> }>(part: T): T => {
-    started.unshift(part)
-    return part
-  }
-  const close = async () => {
-    for (const part of started.splice(0)) await part.close()
-  }
+  const { opened, close } = openedParts(hf)
   try {
     const upstream = env.UPSTREAM_URL || opened(await startSlowUpstream()).url
     const database = env.DATABASE_URL || opened(await startPostgres()).url

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { seeded, zipf } from '../../examples/simulators/traffic.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { createCache } from '../../src/cache/create.ts'
 import { MemoryStore } from '../../src/cache/memory-store.ts'
@@ -6,7 +7,6 @@ import { FakeClock } from '../../src/testing/fake-clock.ts'
 import { freshNamespace, type LiveCache, openCache } from '../support/live-cache.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { startUpstream, type Upstream } from '../support/upstream.ts'
-import { seeded, zipf } from '../support/zipf.ts'
 
 describe('a slow remote API behind the cache', () => {
   let redis: RedisServer
